@@ -1,0 +1,211 @@
+//! The properties of a message, kept as the broker sent them and read through our own words.
+
+use std::fmt;
+
+use amqprs::{BasicProperties, FieldValue};
+
+/// A message's AMQP properties and headers, octets as published.
+///
+/// A thin cover over the client library's own type: nothing is copied to read it, and a copy
+/// of the message can be published with exactly these properties.
+#[derive(Clone, Default)]
+pub struct Properties(pub(in crate::broker) BasicProperties);
+
+/// The value of one header.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Field<'a> {
+    /// A string (`S`), which need not be UTF-8, or a byte array (`x`).
+    Text(&'a [u8]),
+    /// Any of the integer types.
+    Integer(i64),
+    /// An unsigned 64-bit timestamp, in seconds.
+    Timestamp(u64),
+    /// Any of the floating-point types.
+    Float(f64),
+    /// `t`.
+    Boolean(bool),
+    /// A table, an array, a decimal or nothing: no single value.
+    Compound,
+}
+
+impl Properties {
+    /// MIME content type.
+    #[must_use]
+    pub fn content_type(&self) -> Option<&str> {
+        self.0.content_type().map(String::as_str)
+    }
+
+    /// MIME content encoding.
+    #[must_use]
+    pub fn content_encoding(&self) -> Option<&str> {
+        self.0.content_encoding().map(String::as_str)
+    }
+
+    /// Application correlation identifier.
+    #[must_use]
+    pub fn correlation_id(&self) -> Option<&str> {
+        self.0.correlation_id().map(String::as_str)
+    }
+
+    /// Where a reply is wanted.
+    #[must_use]
+    pub fn reply_to(&self) -> Option<&str> {
+        self.0.reply_to().map(String::as_str)
+    }
+
+    /// Application message identifier.
+    #[must_use]
+    pub fn message_id(&self) -> Option<&str> {
+        self.0.message_id().map(String::as_str)
+    }
+
+    /// Message type name.
+    #[must_use]
+    pub fn message_type(&self) -> Option<&str> {
+        self.0.message_type().map(String::as_str)
+    }
+
+    /// Creating application's identifier.
+    #[must_use]
+    pub fn app_id(&self) -> Option<&str> {
+        self.0.app_id().map(String::as_str)
+    }
+
+    /// When it was made, in seconds since 1970.
+    #[must_use]
+    pub fn timestamp(&self) -> Option<u64> {
+        self.0.timestamp()
+    }
+
+    /// 0 to 255.
+    #[must_use]
+    pub fn priority(&self) -> Option<u8> {
+        self.0.priority()
+    }
+
+    /// All headers, in no promised order.
+    pub fn headers(&self) -> impl Iterator<Item = (&[u8], Field<'_>)> {
+        let table = self.0.headers().map(AsRef::as_ref).into_iter().flatten();
+        table.map(|(name, value): (&amqprs::FieldName, &FieldValue)| {
+            (name_bytes(name), field(value))
+        })
+    }
+
+    /// One header.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<Field<'_>> {
+        let name = amqprs::ShortStr::try_from(name).ok()?;
+        self.0.headers()?.get(&name).map(field)
+    }
+}
+
+impl fmt::Debug for Properties {
+    /// Names only what identifies a message: header values may be secrets.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Properties")
+            .field("message_id", &self.message_id())
+            .finish_non_exhaustive()
+    }
+}
+
+fn name_bytes(name: &amqprs::FieldName) -> &[u8] {
+    AsRef::<String>::as_ref(name).as_bytes()
+}
+
+fn field(value: &FieldValue) -> Field<'_> {
+    match value {
+        FieldValue::t(value) => Field::Boolean(*value),
+        FieldValue::b(value) => Field::Integer((*value).into()),
+        FieldValue::B(value) => Field::Integer((*value).into()),
+        FieldValue::s(value) => Field::Integer((*value).into()),
+        FieldValue::u(value) => Field::Integer((*value).into()),
+        FieldValue::I(value) => Field::Integer((*value).into()),
+        FieldValue::i(value) => Field::Integer((*value).into()),
+        FieldValue::l(value) => Field::Integer(*value),
+        FieldValue::f(value) => Field::Float((*value).into()),
+        FieldValue::d(value) => Field::Float(*value),
+        FieldValue::S(value) => Field::Text(AsRef::<String>::as_ref(value).as_bytes()),
+        FieldValue::T(value) => Field::Timestamp(*value),
+        FieldValue::x(_)
+        | FieldValue::D(_)
+        | FieldValue::A(_)
+        | FieldValue::F(_)
+        | FieldValue::V => Field::Compound,
+    }
+}
+
+/// Makes properties from parts, for `explain` and for tests.
+#[derive(Default)]
+pub struct PropertiesBuilder {
+    properties: BasicProperties,
+    headers: amqprs::FieldTable,
+}
+
+/// Sets one property; text over 255 bytes, which AMQP cannot carry, is left out.
+macro_rules! text_setters {
+    ($($name:ident => $setter:ident),* $(,)?) => {
+        $(
+            #[doc = concat!("Sets `", stringify!($name), "`; text over 255 bytes, which AMQP cannot carry, is left out.")]
+            #[must_use]
+            pub fn $name(mut self, text: &str) -> Self {
+                if text.len() <= 255 {
+                    self.properties.$setter(text);
+                }
+                self
+            }
+        )*
+    };
+}
+
+impl PropertiesBuilder {
+    text_setters! {
+        content_type => with_content_type,
+        content_encoding => with_content_encoding,
+        correlation_id => with_correlation_id,
+        reply_to => with_reply_to,
+        message_id => with_message_id,
+        message_type => with_message_type,
+        app_id => with_app_id,
+    }
+
+    /// Sets `timestamp`, in seconds since 1970.
+    #[must_use]
+    pub fn timestamp(mut self, seconds: u64) -> Self {
+        self.properties.with_timestamp(seconds);
+        self
+    }
+
+    /// Sets `priority`.
+    #[must_use]
+    pub fn priority(mut self, priority: u8) -> Self {
+        self.properties.with_priority(priority);
+        self
+    }
+
+    /// Adds a header with a text value; a name over 255 bytes is left out.
+    #[must_use]
+    pub fn header(self, name: &str, value: &str) -> Self {
+        self.field(name, FieldValue::from(value))
+    }
+
+    /// Adds a header with an integer value; a name over 255 bytes is left out.
+    #[must_use]
+    pub fn integer_header(self, name: &str, value: i64) -> Self {
+        self.field(name, FieldValue::l(value))
+    }
+
+    fn field(mut self, name: &str, value: FieldValue) -> Self {
+        if let Ok(name) = amqprs::FieldName::try_from(name) {
+            self.headers.insert(name, value);
+        }
+        self
+    }
+
+    /// The properties.
+    #[must_use]
+    pub fn build(mut self) -> Properties {
+        self.properties.with_headers(self.headers);
+        Properties(self.properties)
+    }
+}

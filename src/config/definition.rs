@@ -1,0 +1,265 @@
+//! What the daemon runs on: settings that have been read, checked and made whole.
+//!
+//! Nothing here can be wrong any more: a definition is only made by
+//! [`resolve`](super::resolve), which reports every problem that it finds. Two
+//! definitions that are equal make the same agent, which is what a reload asks.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use url::Url;
+
+use crate::backoff::Strategy;
+use crate::outcome::StatusPolicy;
+use crate::secret::Secret;
+use crate::tls::TlsSettings;
+
+/// Settings of the daemon itself, from the main file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DaemonSettings {
+    /// Threads that agents are spread over; `None` lets the daemon choose.
+    pub threads: Option<NonZeroUsize>,
+    /// The longest that a stop waits for requests in flight.
+    pub drain_timeout: Duration,
+    /// How and what to log.
+    pub log: LogSettings,
+}
+
+/// How and what to log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSettings {
+    /// The form of a line.
+    pub format: LogFormat,
+    /// A level, or a comma-separated list of `target=level`; `AMQP_AGENTD_LOG` wins over it.
+    pub level: String,
+}
+
+/// The form of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Fields for the journal where standard error is the journal, else text, with colours on a terminal.
+    Auto,
+    /// Text, with colours on a terminal.
+    Text,
+    /// One JSON object a line.
+    Json,
+    /// The journal's native fields.
+    Journal,
+}
+
+/// One agent: where its messages come from and where they go.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AgentDefinition {
+    /// Unique among the agents of a daemon; the file's stem unless the file says otherwise.
+    pub name: Arc<str>,
+    /// The file it was read from.
+    pub file: PathBuf,
+    /// Where messages come from.
+    pub source: Source,
+    /// The most messages in flight at once.
+    pub workers: u16,
+    /// For one attempt at one backend, from the first byte sent to the last byte of the reply's head.
+    pub timeout: Duration,
+    /// Messages a second; `None` is no limit.
+    pub max_rate: Option<f64>,
+    /// How a lost session is taken up again.
+    pub reconnect: Reconnect,
+    /// How several backends are told.
+    pub dispatch: Dispatch,
+    /// How a message that failed is tried again.
+    pub retry: RetryPolicy,
+    /// At least one, at least one of them required.
+    pub backends: Vec<BackendDefinition>,
+}
+
+/// Where messages come from: brokers, queue, exchange.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Tried in order; at least one.
+    pub brokers: Vec<BrokerAddress>,
+    /// The queue.
+    pub queue: Queue,
+    /// The exchange that the queue is bound to; `None` declares and binds nothing.
+    pub exchange: Option<Exchange>,
+    /// Binding keys, in order, each bound once.
+    pub topics: Vec<String>,
+    /// What is declared at the start of a session.
+    pub declare: Declare,
+    /// The window: the most unsettled messages held, 1 to 65535.
+    pub prefetch_count: u16,
+    /// Settle with ack whatever the backends say.
+    pub auto_ack: bool,
+    /// Requeue is replaced by discard: `basic.nack` without requeue.
+    pub nack_discard: bool,
+    /// The consumer's tag; `None` makes one of host, agent and process id.
+    pub consumer_tag: Option<String>,
+    /// `x-priority` of the consumer.
+    pub consumer_priority: Option<i32>,
+}
+
+/// The queue as it is declared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Queue {
+    /// At most 255 bytes.
+    pub name: String,
+    /// `x-queue-type`; `None` leaves it to the broker.
+    pub queue_type: Option<QueueType>,
+    /// Survives a broker restart.
+    pub durable: bool,
+    /// Deleted when its last consumer leaves (KrakenD's `delete`).
+    pub auto_delete: bool,
+    /// Only this connection may use it.
+    pub exclusive: bool,
+    /// Further `x-` arguments.
+    pub arguments: BTreeMap<String, Argument>,
+}
+
+/// The kinds of queue that RabbitMQ has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueueType {
+    /// A classic queue.
+    Classic,
+    /// A replicated queue.
+    Quorum,
+    /// An append-only log.
+    Stream,
+}
+
+/// The exchange as it is declared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exchange {
+    /// At most 255 bytes, never empty.
+    pub name: String,
+    /// `topic` unless said otherwise; any type that the broker knows.
+    pub exchange_type: String,
+    /// Survives a broker restart.
+    pub durable: bool,
+    /// Deleted when its last binding goes.
+    pub auto_delete: bool,
+    /// Further arguments, such as `alternate-exchange`.
+    pub arguments: BTreeMap<String, Argument>,
+}
+
+/// The value of a queue's or exchange's argument.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Argument {
+    /// `true` or `false`.
+    Boolean(bool),
+    /// A signed 64-bit integer.
+    Integer(i64),
+    /// Text.
+    Text(String),
+}
+
+/// What is declared at the start of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Declare {
+    /// Exchange and queue are declared and bound; one that exists otherwise is a 406.
+    Create,
+    /// Both must exist; nothing is bound.
+    Passive,
+    /// Nothing is asked of the broker but to consume.
+    Skip,
+}
+
+/// One broker and how to log in to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokerAddress {
+    /// A name or an address, IPv6 without its brackets.
+    pub host: String,
+    /// 1 to 65535.
+    pub port: u16,
+    /// Percent-decoded.
+    pub username: String,
+    /// Percent-decoded.
+    pub password: Secret,
+    /// Percent-decoded; `/` where the URI has none.
+    pub vhost: String,
+    /// The SASL mechanism.
+    pub auth: AuthMechanism,
+    /// Seconds, 4 to 65535, offered to the broker.
+    pub heartbeat_seconds: u16,
+    /// For TCP, TLS, login and opening the virtual host together.
+    pub connect_timeout: Duration,
+    /// `Some` for `amqps`.
+    pub tls: Option<TlsSettings>,
+}
+
+/// The SASL mechanisms that RabbitMQ has for clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthMechanism {
+    /// User and password.
+    Plain,
+    /// User and password, RabbitMQ's older form.
+    AmqPlain,
+    /// The client certificate says who it is.
+    External,
+}
+
+/// How a lost session is taken up again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reconnect {
+    /// `None` tries for ever.
+    pub max_retries: Option<u32>,
+    /// The formula of the waits.
+    pub strategy: Strategy,
+    /// How often a session that seems alive is asked whether it is.
+    pub health_interval: Duration,
+}
+
+/// How several backends are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dispatch {
+    /// All at once.
+    Parallel,
+    /// In order, stopping at the first required one that fails.
+    Sequential,
+}
+
+/// How a message that failed is tried again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RetryPolicy {
+    /// Quick tries after the first, while the message is held.
+    pub in_place: u32,
+    /// How long a message waits before it goes back to the queue, by its attempt; the last repeats; at least one.
+    pub delays: Vec<Duration>,
+    /// The share of a wait that chance may add or take, 0 to 1.
+    pub jitter: f64,
+}
+
+/// One HTTP service that messages are handed to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BackendDefinition {
+    /// For logs; the first host's authority unless said otherwise.
+    pub name: Arc<str>,
+    /// Each host with the path, ready to be sent to; at least one; `http` or `https`; no user information.
+    pub urls: Vec<Url>,
+    /// Any method token; POST unless said otherwise.
+    pub method: String,
+    /// Sent with each request, after ours and so over ours; names and values checked.
+    pub headers: Vec<(String, Secret)>,
+    /// For one attempt; the agent's unless said otherwise.
+    pub timeout: Duration,
+    /// Whether its answer decides what becomes of the message.
+    pub required: bool,
+    /// What its statuses mean.
+    pub status: StatusPolicy,
+    /// For `https`.
+    pub tls: TlsSettings,
+    /// Which HTTP it is spoken to in.
+    pub http2: Http2,
+}
+
+/// Which HTTP a backend is spoken to in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Http2 {
+    /// HTTP/2 where TLS negotiates it, else HTTP/1.1.
+    Negotiate,
+    /// HTTP/2 from the first byte, without asking.
+    PriorKnowledge,
+    /// HTTP/1.1 only.
+    Never,
+}

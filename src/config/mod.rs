@@ -1,0 +1,3 @@
+//! From files to definitions: what the TOML says, checked, or every problem at once.
+
+pub mod definition;

@@ -1,0 +1,11 @@
+//! amqp-agentd: RabbitMQ queues to HTTP backends, at least once.
+#![warn(missing_docs)]
+
+pub mod backoff;
+pub mod broker;
+pub mod config;
+pub mod delivery;
+pub mod outcome;
+pub mod secret;
+pub mod settlement;
+pub mod tls;
