@@ -85,3 +85,69 @@ fn jittered(wait: Duration, share: f64, chance: f64) -> Duration {
     let factor = 1.0 + share.clamp(0.0, 1.0) * (2.0 * chance.clamp(0.0, 1.0) - 1.0);
     wait.mul_f64(factor).max(Duration::from_millis(1))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{any, prop_assert, proptest};
+
+    use super::*;
+
+    fn seconds(wait: Duration) -> f64 {
+        wait.as_secs_f64()
+    }
+
+    #[test]
+    fn krakend_formulas_hold_below_the_cap() {
+        for (attempt, linear, exponential) in [(1, 1.0, 2.0), (2, 2.0, 4.0), (5, 5.0, 32.0)] {
+            assert_eq!(seconds(reconnect(Strategy::Linear, attempt, 0.5)), linear);
+            assert_eq!(seconds(reconnect(Strategy::Exponential, attempt, 0.5)), exponential);
+            assert_eq!(seconds(reconnect(Strategy::Fallback, attempt, 0.5)), 1.0);
+        }
+    }
+
+    #[test]
+    fn every_strategy_stays_at_its_cap_for_ever() {
+        for (_, strategy) in Strategy::NAMES {
+            for attempt in [6, 31, 32, 63, 64, 65, u32::MAX] {
+                assert!(reconnect(strategy, attempt, 1.0) <= RECONNECT_MAX);
+            }
+        }
+        assert_eq!(reconnect(Strategy::Exponential, u32::MAX, 0.0), RECONNECT_MAX);
+    }
+
+    #[test]
+    fn the_last_delay_repeats_for_ever() {
+        let delays = [Duration::from_secs(5), Duration::from_secs(30)];
+        for (failures, wait) in [(0, 5), (1, 5), (2, 30), (3, 30), (u32::MAX, 30)] {
+            assert_eq!(delay(&delays, failures, 0.0, 0.5), Duration::from_secs(wait));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn waits_never_shrink_from_one_attempt_to_the_next(attempt in 1_u32.., chance in 0.0..=1.0) {
+            for (_, strategy) in Strategy::NAMES {
+                let (this, next) = (attempt, attempt.saturating_add(1));
+                prop_assert!(reconnect(strategy, this, chance) <= reconnect(strategy, next, chance));
+                prop_assert!(in_place(this, 0.2, chance) <= in_place(next, 0.2, chance));
+                prop_assert!(probe(this, chance) <= probe(next, chance));
+            }
+        }
+
+        #[test]
+        fn no_wait_is_ever_nothing(attempt in any::<u32>(), jitter in any::<f64>(), chance in any::<f64>()) {
+            for (_, strategy) in Strategy::NAMES {
+                let attempt = attempt.max(1);
+                prop_assert!(reconnect(strategy, attempt, chance) >= Duration::from_millis(1));
+            }
+            prop_assert!(in_place(attempt, jitter, chance) >= Duration::from_millis(1));
+            prop_assert!(delay(&[], attempt, jitter, chance) >= Duration::from_millis(1));
+        }
+
+        #[test]
+        fn jitter_moves_a_wait_by_its_share_at_most(chance in 0.0..=1.0) {
+            let wait = seconds(reconnect(Strategy::LinearJitter, 9, chance));
+            prop_assert!((6.0..=12.0).contains(&wait), "{wait}");
+        }
+    }
+}

@@ -1,11 +1,35 @@
-//! amqp-agentd: RabbitMQ queues to HTTP backends, at least once.
-#![warn(missing_docs)]
+//! amqp-agentd takes messages out of RabbitMQ queues and hands each one to HTTP backends, for
+//! ever, without losing one, and tells the broker the truth about what happened.
+//!
+//! # How a message flows
+//!
+//! ```text
+//! agents.d/*.toml ─▶ config ─▶ supervisor ──spawns──▶ agent (one task each)
+//!                                                      │ owns
+//!    RabbitMQ ─▶ broker session ─▶ delivery ─▶ request ─▶ backend ─▶ reply
+//!        ▲                                                            │
+//!        └────── broker session ◀─ settlement ◀─ outcome ◀────────────┘
+//!                                      (pure)        (pure)
+//! ```
+//!
+//! One direction, no back and forth; the modules below stand in the order in which a reader
+//! meets them. ARCHITECTURE.md tells the house and its invariants.
 
-pub mod backoff;
-pub mod broker;
+pub mod cli;
 pub mod config;
+pub mod daemon;
+pub mod supervisor;
+pub mod threads;
+pub mod agent;
+pub mod broker;
 pub mod delivery;
+pub mod request;
+pub mod backend;
 pub mod outcome;
-pub mod secret;
 pub mod settlement;
+pub mod backoff;
+pub mod logging;
+pub mod secret;
+pub mod signals;
+pub mod systemd;
 pub mod tls;

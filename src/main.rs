@@ -1,2 +1,7 @@
-//! The daemon's command line.
-fn main() {}
+//! The program: everything is in the library, so that tests can have it too.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    amqp_agentd::cli::main()
+}

@@ -101,3 +101,128 @@ fn give_back(
         .min(HELD_MAX);
     Decision::SettleAfter(wait, Settlement::Requeue { counted: true })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn policy() -> Policy {
+        let delays = vec![Duration::from_secs(5), Duration::from_secs(30)];
+        Policy {
+            retry: RetryPolicy { in_place: 2, delays, jitter: 0.0 },
+            nack_discard: false,
+            auto_ack: false,
+        }
+    }
+
+    fn attempts(here: u32, before: u32) -> Attempts {
+        Attempts { here, before }
+    }
+
+    fn again(few: bool) -> Outcome {
+        Outcome::TryAgain { not_before: None, whole_backend: false, few }
+    }
+
+    const COUNTED: Settlement = Settlement::Requeue { counted: true };
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// The table of design: each outcome, the try that it ends, and what follows.
+    #[test]
+    fn each_outcome_has_its_settlement() {
+        let table = [
+            (Outcome::Delivered, attempts(1, 0), Decision::Settle(Settlement::Ack)),
+            (Outcome::Delivered, attempts(3, 9), Decision::Settle(Settlement::Ack)),
+            (Outcome::Refused, attempts(1, 0), Decision::SettleAfter(5 * SECOND, COUNTED)),
+            (Outcome::Refused, attempts(1, 1), Decision::SettleAfter(30 * SECOND, COUNTED)),
+            (Outcome::Unwell { certain: true }, attempts(0, 0), Decision::Hold),
+            (Outcome::Unwell { certain: false }, attempts(9, 9), Decision::Hold),
+            (again(false), attempts(1, 0), Decision::TryInPlace(Duration::from_millis(250))),
+            (again(false), attempts(2, 0), Decision::TryInPlace(Duration::from_millis(500))),
+            (again(false), attempts(3, 0), Decision::SettleAfter(5 * SECOND, COUNTED)),
+            (again(false), attempts(3, 7), Decision::SettleAfter(30 * SECOND, COUNTED)),
+            (again(true), attempts(1, 0), Decision::TryInPlace(Duration::from_millis(250))),
+            (again(true), attempts(2, 0), Decision::SettleAfter(5 * SECOND, COUNTED)),
+        ];
+        for (outcome, attempts, decision) in table {
+            assert_eq!(
+                decide(outcome, attempts, &policy(), 0.5),
+                decision,
+                "{outcome:?} {attempts:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn retry_after_stretches_a_wait_and_never_shortens_it() {
+        let wish =
+            |wait| Outcome::TryAgain { not_before: Some(wait), whole_backend: true, few: false };
+        let long = decide(wish(20 * SECOND), attempts(1, 0), &policy(), 0.5);
+        assert_eq!(long, Decision::TryInPlace(20 * SECOND));
+        let short = decide(wish(Duration::ZERO), attempts(1, 0), &policy(), 0.5);
+        assert_eq!(short, Decision::TryInPlace(Duration::from_millis(250)));
+        let last = decide(wish(20 * SECOND), attempts(3, 0), &policy(), 0.5);
+        assert_eq!(last, Decision::SettleAfter(20 * SECOND, COUNTED));
+    }
+
+    #[test]
+    fn nack_discard_discards_what_would_be_requeued_and_nothing_else() {
+        let policy = Policy { nack_discard: true, ..policy() };
+        let discard = Decision::Settle(Settlement::Discard);
+        assert_eq!(decide(Outcome::Refused, attempts(1, 0), &policy, 0.5), discard);
+        assert_eq!(decide(again(false), attempts(3, 0), &policy, 0.5), discard);
+        let first = decide(again(false), attempts(1, 0), &policy, 0.5);
+        assert_eq!(first, Decision::TryInPlace(Duration::from_millis(250)));
+        assert_eq!(
+            decide(Outcome::Unwell { certain: true }, attempts(1, 0), &policy, 0.5),
+            Decision::Hold
+        );
+    }
+
+    fn any_outcome() -> impl Strategy<Value = Outcome> {
+        let wish = proptest::option::of((0_u64..1000).prop_map(Duration::from_secs));
+        prop_oneof![
+            Just(Outcome::Delivered),
+            Just(Outcome::Refused),
+            any::<bool>().prop_map(|certain| Outcome::Unwell { certain }),
+            (wish, any::<bool>(), any::<bool>()).prop_map(|(not_before, whole_backend, few)| {
+                Outcome::TryAgain { not_before, whole_backend, few }
+            }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn only_a_delivered_message_is_acked(
+            outcome in any_outcome(), here in any::<u32>(), before in any::<u32>(),
+            nack_discard in any::<bool>(), chance in 0.0..=1.0,
+        ) {
+            let policy = Policy { nack_discard, ..policy() };
+            let decision = decide(outcome, attempts(here, before), &policy, chance);
+            let is_acked = decision == Decision::Settle(Settlement::Ack);
+            prop_assert_eq!(is_acked, outcome == Outcome::Delivered);
+        }
+
+        #[test]
+        fn no_message_is_requeued_at_once(
+            outcome in any_outcome(), here in any::<u32>(), before in any::<u32>(), chance in 0.0..=1.0,
+        ) {
+            match decide(outcome, attempts(here, before), &policy(), chance) {
+                Decision::Settle(settlement) => prop_assert_eq!(settlement, Settlement::Ack),
+                Decision::SettleAfter(wait, _) => prop_assert!(wait >= SECOND && wait <= HELD_MAX),
+                Decision::TryInPlace(wait) => prop_assert!(wait >= Duration::from_millis(1)),
+                Decision::Hold => {}
+            }
+        }
+
+        #[test]
+        fn an_innocent_message_is_held_and_nothing_else(
+            certain in any::<bool>(), here in any::<u32>(), before in any::<u32>(), nack_discard in any::<bool>(),
+        ) {
+            let policy = Policy { nack_discard, ..policy() };
+            let decision = decide(Outcome::Unwell { certain }, attempts(here, before), &policy, 0.5);
+            prop_assert_eq!(decision, Decision::Hold);
+        }
+    }
+}

@@ -1,3 +1,18 @@
 //! The only place that names the client library: sessions, and the properties of messages.
+//!
+//! A [`Session`] is one connection with one channel and one consumer, owned by one task. It is
+//! never repaired: whatever ends it is told as an [`Ended`], and the agent opens a new one.
+//! That, and each rule in here about *how* the library is called, is the answer to a trap of
+//! it that the tests provoke.
 
+mod arguments;
+mod closing;
+mod ended;
+mod login;
 pub mod properties;
+mod rpc;
+mod session;
+mod topology;
+
+pub use ended::Ended;
+pub use session::{Event, Session};

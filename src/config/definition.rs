@@ -71,6 +71,8 @@ pub struct AgentDefinition {
     pub dispatch: Dispatch,
     /// How a message that failed is tried again.
     pub retry: RetryPolicy,
+    /// The longest that the window is kept while a backend is unwell, before it is given back.
+    pub hold_max: Duration,
     /// At least one, at least one of them required.
     pub backends: Vec<BackendDefinition>,
 }

@@ -1,0 +1,165 @@
+//! One try of one message at the backends that do not have it yet.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_util::future::{LocalBoxFuture, join_all};
+use tokio::time::Instant;
+
+use super::window::Key;
+use crate::backend::{Backend, BackendError, Clients};
+use crate::config::definition::{AgentDefinition, BackendDefinition, Dispatch};
+use crate::delivery::Message;
+use crate::outcome::{Outcome, Reply, StatusPolicy, judge};
+use crate::request::{HttpRequest, Template};
+
+/// A backend with all that does not depend on the message.
+pub(super) struct Target {
+    pub(super) backend: Backend,
+    template: Template,
+    pub(super) required: bool,
+    pub(super) policy: StatusPolicy,
+}
+
+impl Target {
+    fn new(definition: &BackendDefinition, clients: &mut Clients) -> Result<Self, BackendError> {
+        Ok(Self {
+            backend: Backend::new(definition, clients)?,
+            template: Template::new(definition),
+            required: definition.required,
+            policy: definition.status.clone(),
+        })
+    }
+}
+
+/// What one backend said.
+pub(super) struct Report {
+    /// By its place in the agent file.
+    pub(super) target: usize,
+    pub(super) reply: Reply,
+    pub(super) outcome: Outcome,
+    /// From request to reply.
+    pub(super) took: Duration,
+}
+
+/// What came of something that was in flight.
+pub(super) enum Finished {
+    /// A try at the backends that decide.
+    Attempt(Key, Vec<Report>),
+    /// A request to a backend that does not decide, of the message with this id.
+    Aside(Option<String>, Report),
+    /// A probe without a message.
+    Probe(Report),
+}
+
+/// The future of something in flight.
+pub(super) type Job = LocalBoxFuture<'static, Finished>;
+
+/// All backends of an agent.
+#[derive(Clone)]
+pub(super) struct Targets {
+    all: Rc<[Target]>,
+    dispatch: Dispatch,
+}
+
+impl Targets {
+    pub(super) fn new(
+        definition: &AgentDefinition,
+        clients: &mut Clients,
+    ) -> Result<Self, BackendError> {
+        let targets: Result<Vec<_>, _> =
+            definition.backends.iter().map(|backend| Target::new(backend, clients)).collect();
+        Ok(Self { all: targets?.into(), dispatch: definition.dispatch })
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    pub(super) fn get(&self, target: usize) -> &Target {
+        &self.all[target]
+    }
+
+    /// A try at the backends that decide and that are not `done`.
+    pub(super) fn attempt(&self, key: Key, message: &Message, attempt: u32, done: &[bool]) -> Job {
+        let in_order = matches!(self.dispatch, Dispatch::Sequential);
+        let open = (0..self.len())
+            .filter(|&target| !done[target] && (in_order || self.get(target).required));
+        let steps: Vec<_> =
+            open.map(|target| (target, self.request(target, message, attempt))).collect();
+        let targets = self.clone();
+        if in_order {
+            Box::pin(async move { Finished::Attempt(key, targets.one_by_one(steps).await) })
+        } else {
+            let all = steps.into_iter().map(move |(target, request)| {
+                let targets = targets.clone();
+                async move { targets.send(target, request).await }
+            });
+            Box::pin(async move { Finished::Attempt(key, join_all(all).await) })
+        }
+    }
+
+    /// Tells the backends that do not decide, each once; in sequence they have their turn instead.
+    pub(super) fn asides(&self, message: &Message) -> Vec<Job> {
+        if matches!(self.dispatch, Dispatch::Sequential) {
+            return Vec::new();
+        }
+        let asides = (0..self.len()).filter(|&target| !self.get(target).required);
+        asides
+            .map(|target| {
+                let request = self.request(target, message, 1);
+                let id = message.properties.message_id().map(str::to_owned);
+                let targets = self.clone();
+                Box::pin(async move { Finished::Aside(id, targets.send(target, request).await) })
+                    as Job
+            })
+            .collect()
+    }
+
+    /// Asks a backend whether it is well, without a message.
+    pub(super) fn probe(&self, target: usize) -> Job {
+        let targets = self.clone();
+        Box::pin(async move {
+            let started = Instant::now();
+            let reply = targets.get(target).backend.probe().await;
+            Finished::Probe(targets.report(target, reply, started))
+        })
+    }
+
+    fn request(
+        &self,
+        target: usize,
+        message: &Message,
+        attempt: u32,
+    ) -> Result<HttpRequest, Reply> {
+        let template = &self.get(target).template;
+        template.build(message, attempt).map_err(|error| Reply::Impossible(error.to_string()))
+    }
+
+    async fn one_by_one(&self, steps: Vec<(usize, Result<HttpRequest, Reply>)>) -> Vec<Report> {
+        let mut reports = Vec::with_capacity(steps.len());
+        for (target, request) in steps {
+            let report = self.send(target, request).await;
+            let stop = self.get(target).required && report.outcome != Outcome::Delivered;
+            reports.push(report);
+            if stop {
+                break;
+            }
+        }
+        reports
+    }
+
+    async fn send(&self, target: usize, request: Result<HttpRequest, Reply>) -> Report {
+        let started = Instant::now();
+        let reply = match request {
+            Ok(request) => self.get(target).backend.send(request).await,
+            Err(impossible) => impossible,
+        };
+        self.report(target, reply, started)
+    }
+
+    fn report(&self, target: usize, reply: Reply, started: Instant) -> Report {
+        let outcome = judge(&reply, &self.get(target).policy);
+        Report { target, reply, outcome, took: started.elapsed() }
+    }
+}

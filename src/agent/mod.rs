@@ -1,0 +1,286 @@
+//! One agent's life: a session, the messages that it brings, the backends, and the end.
+//!
+//! An agent is one task that lives wholly on one thread. It owns its session, its deliveries
+//! and its requests in flight, so that nothing on a message's way takes a lock, and whatever
+//! happens to it happens to it alone.
+
+mod attempt;
+mod hold;
+mod line;
+mod pace;
+mod reconnect;
+mod tally;
+mod window;
+mod work;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tracing::{debug, error, info, warn};
+
+use crate::backend::Clients;
+use crate::broker::{Ended, Session};
+use crate::config::definition::AgentDefinition;
+use crate::settlement::Policy;
+
+use attempt::{Finished, Job, Targets};
+use hold::Hold;
+use pace::Pace;
+use reconnect::{Next, Reconnect};
+use tally::Tally;
+use window::Window;
+
+/// What the supervisor wants of an agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Do your work.
+    Run,
+    /// Take no more, finish what is in flight within this time, give back the rest, and end.
+    Drain(Duration),
+    /// Give back everything and end now.
+    Abort,
+}
+
+/// What an agent is doing, for those who ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// No session yet, or none again.
+    Connecting,
+    /// Messages are taken and handed out.
+    Consuming,
+    /// A backend is unwell, and this is what it said.
+    Holding(String),
+    /// Finishing what is in flight.
+    Draining,
+    /// Ended for good; only a reload or a restart begins it again.
+    GaveUp(String),
+}
+
+/// How an agent ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finish {
+    /// As ordered.
+    Ordered,
+    /// By itself, for this reason: it would fail again at once.
+    GaveUp(String),
+}
+
+/// What an agent gets from its thread and its supervisor.
+pub struct Context {
+    /// The HTTP clients of the thread.
+    pub clients: Rc<RefCell<Clients>>,
+    /// What the supervisor wants.
+    pub orders: watch::Receiver<Order>,
+    /// Where the agent says what it is doing.
+    pub state: watch::Sender<State>,
+}
+
+/// Lives one agent's life, until it is ordered to end or gives up.
+///
+/// Not cancel-safe: order it to end instead, so that what it holds goes back to the broker.
+pub async fn run(definition: Arc<AgentDefinition>, context: Context) -> Finish {
+    let targets = Targets::new(&definition, &mut context.clients.borrow_mut());
+    let targets = match targets {
+        Ok(targets) => targets,
+        Err(error) => {
+            error!(agent = %definition.name, "stopped: {error}; mend the file and reload");
+            return Finish::GaveUp(error.to_string());
+        }
+    };
+    Agent::new(definition, context, targets).live().await
+}
+
+struct Agent {
+    definition: Arc<AgentDefinition>,
+    orders: watch::Receiver<Order>,
+    state: watch::Sender<State>,
+    targets: Targets,
+    policy: Policy,
+    window: Window,
+    jobs: FuturesUnordered<Job>,
+    /// Tries at the backends that decide, also those whose session is gone.
+    in_flight: usize,
+    /// Requests to backends that do not decide.
+    asides: usize,
+    hold: Hold,
+    pace: Pace,
+    tally: Tally,
+    reconnect: Reconnect,
+}
+
+/// How a session that began came to its end.
+enum Stop {
+    Ordered,
+    Ended(Ended),
+}
+
+impl Agent {
+    fn new(definition: Arc<AgentDefinition>, context: Context, targets: Targets) -> Self {
+        let policy = Policy {
+            retry: definition.retry.clone(),
+            nack_discard: definition.source.nack_discard,
+            auto_ack: definition.source.auto_ack,
+        };
+        Self {
+            orders: context.orders,
+            state: context.state,
+            targets,
+            policy,
+            window: Window::default(),
+            jobs: FuturesUnordered::new(),
+            in_flight: 0,
+            asides: 0,
+            hold: Hold::default(),
+            pace: Pace::new(definition.max_rate),
+            tally: Tally::new(Arc::clone(&definition.name), Instant::now()),
+            reconnect: Reconnect::new(definition.reconnect.clone()),
+            definition,
+        }
+    }
+
+    async fn live(mut self) -> Finish {
+        let finish = loop {
+            self.state.send_replace(State::Connecting);
+            let session = match self.connect().await {
+                Ok(session) => session,
+                Err(finish) => break finish,
+            };
+            let began = Instant::now();
+            let reason = match self.work(session).await {
+                Stop::Ordered => break Finish::Ordered,
+                Stop::Ended(reason) => reason,
+            };
+            self.state.send_replace(State::Connecting);
+            let next = self.reconnect.ended(reason.clone(), began.elapsed(), fastrand::f64());
+            if let Err(finish) = self.wait(&reason, next, "session ended").await {
+                break finish;
+            }
+        };
+        self.tally.close(self.window.len());
+        finish
+    }
+
+    /// Tries each address in order, and again after a wait, until a session stands.
+    async fn connect(&mut self) -> Result<Session, Finish> {
+        let definition = Arc::clone(&self.definition);
+        let source = &definition.source;
+        loop {
+            let mut reason = Ended::Lost;
+            for address in &source.brokers {
+                let opening = Session::open(
+                    address,
+                    source,
+                    &definition.name,
+                    definition.reconnect.health_interval,
+                );
+                match self.meanwhile(opening).await {
+                    None => return Err(Finish::Ordered),
+                    Some(Ok(session)) => {
+                        line::connected(&definition, address, &session, self.reconnect.failures());
+                        return Ok(session);
+                    }
+                    Some(Err(refused)) => {
+                        debug!(agent = %definition.name, broker = %address.host, "no session: {refused}");
+                        reason = refused;
+                    }
+                }
+            }
+            let next = self.reconnect.refused(reason.clone(), fastrand::f64());
+            self.wait(&reason, next, "no session").await?;
+        }
+    }
+
+    /// Says why there is no session and waits for the next try.
+    async fn wait(&mut self, reason: &Ended, next: Next, what: &str) -> Result<(), Finish> {
+        let agent = Arc::clone(&self.definition.name);
+        let (wait, is_news) = match next {
+            Next::Retry { wait, is_news } => (wait, is_news),
+            Next::GiveUp => {
+                error!(
+                    agent = %agent,
+                    tries = self.reconnect.failures(),
+                    "stopped, connection.max_retries is used up: {reason}; reload or restart to begin again"
+                );
+                return Err(Finish::GaveUp(reason.to_string()));
+            }
+        };
+        let next_try_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        if !is_news {
+            debug!(agent = %agent, tries = self.reconnect.failures(), next_try_ms, "{what}: {reason}");
+        } else if reason.needs_somebody() {
+            error!(agent = %agent, next_try_ms, "{what}: {reason}; somebody has to mend this, trying on quietly");
+        } else {
+            warn!(agent = %agent, next_try_ms, "{what}: {reason}; trying on");
+        }
+        match self.meanwhile(tokio::time::sleep(wait)).await {
+            Some(()) => Ok(()),
+            None => Err(Finish::Ordered),
+        }
+    }
+
+    /// Waits for `future` without a session: what is in flight goes on, and an order ends the
+    /// wait (`None`).
+    async fn meanwhile<T>(&mut self, future: impl Future<Output = T>) -> Option<T> {
+        let mut future = std::pin::pin!(future);
+        loop {
+            tokio::select! {
+                biased;
+                () = ordered_to_end(&mut self.orders) => return None,
+                Some(finished) = self.jobs.next() => self.finish_without_session(finished),
+                value = &mut future => return Some(value),
+            }
+        }
+    }
+
+    /// What was in flight when its session ended: the broker hands the message out again.
+    fn finish_without_session(&mut self, finished: Finished) {
+        match finished {
+            Finished::Attempt(key, _) => {
+                self.in_flight -= 1;
+                self.hold.probe_lost(Some(key));
+            }
+            Finished::Aside(id, report) => self.aside_finished(id, &report),
+            Finished::Probe(_) => self.hold.probe_lost(None),
+        }
+    }
+
+    fn aside_finished(&mut self, message_id: Option<String>, report: &attempt::Report) {
+        self.asides -= 1;
+        let name = self.targets.get(report.target).backend.name();
+        line::aside(&self.definition.name, name, message_id.as_deref(), report);
+    }
+
+    /// Gives up everything held, since the session that brought it is gone.
+    fn abandon(&mut self) {
+        let held = self.window.take_all();
+        if !held.is_empty() {
+            info!(
+                agent = %self.definition.name,
+                messages = held.len(),
+                in_flight = self.in_flight,
+                "gave up what was held, the broker hands it out again; what was in flight may arrive twice"
+            );
+        }
+        self.tally.abandoned(held.len());
+        for held in held {
+            held.delivery.abandon();
+        }
+    }
+}
+
+/// Returns once the order is no longer to run. Cancel-safe.
+async fn ordered_to_end(orders: &mut watch::Receiver<Order>) {
+    // A supervisor that is gone wants everything to end.
+    orders.wait_for(|order| *order != Order::Run).await.ok();
+}
+
+/// Returns once everything is to end at once. Cancel-safe.
+async fn ordered_to_abort(orders: &mut watch::Receiver<Order>) {
+    orders.wait_for(|order| *order == Order::Abort).await.ok();
+}

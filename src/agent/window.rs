@@ -1,0 +1,220 @@
+//! The messages that an agent holds: which are ready, in flight, or waiting, and until when.
+//!
+//! A plain data structure: time comes in as an argument, and what is true of it is true at
+//! every moment: `received = settled + abandoned + held`.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+
+use tokio::time::Instant;
+
+use crate::delivery::Delivery;
+use crate::settlement::{Attempts, Settlement};
+
+/// Names a held message; never used twice by one agent, so that what belongs to a message of
+/// an earlier session finds nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Key(u64);
+
+/// A message that we hold.
+pub(super) struct Held {
+    /// The message and the duty to settle it.
+    pub(super) delivery: Delivery,
+    /// How often it was tried.
+    pub(super) attempts: Attempts,
+    /// The backends that have it, by their place in the agent file.
+    pub(super) done: Vec<bool>,
+}
+
+/// What a message waits for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Due {
+    /// To be tried again.
+    Try,
+    /// To be given back.
+    Settle(Settlement),
+}
+
+/// All messages that an agent holds.
+#[derive(Default)]
+pub(super) struct Window {
+    held: HashMap<Key, Held>,
+    ready: VecDeque<Key>,
+    waiting: BinaryHeap<Reverse<(Instant, Key)>>,
+    due: HashMap<Key, Due>,
+    next_key: u64,
+}
+
+impl Window {
+    /// Takes a message in; it is ready, behind all others.
+    pub(super) fn receive(&mut self, delivery: Delivery, backends: usize) {
+        let key = Key(self.next_key);
+        self.next_key += 1;
+        let attempts = Attempts { here: 0, before: delivery.message().failures_before() };
+        self.held.insert(key, Held { delivery, attempts, done: vec![false; backends] });
+        self.ready.push_back(key);
+    }
+
+    /// How many are held.
+    pub(super) fn len(&self) -> usize {
+        self.held.len()
+    }
+
+    /// How many are ready to be handed out.
+    pub(super) fn ready(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// Takes the next one that is ready; it is in flight from here on.
+    pub(super) fn take_ready(&mut self) -> Option<(Key, &mut Held)> {
+        let key = self.ready.pop_front()?;
+        self.held.get_mut(&key).map(|held| (key, held))
+    }
+
+    /// Puts one that was in flight back, before all others.
+    pub(super) fn put_back(&mut self, key: Key) {
+        self.ready.push_front(key);
+    }
+
+    /// Lets one that was in flight wait until `until`.
+    pub(super) fn wait(&mut self, key: Key, until: Instant, due: Due) {
+        self.due.insert(key, due);
+        self.waiting.push(Reverse((until, key)));
+    }
+
+    /// When the next wait ends.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.waiting.peek().map(|Reverse((until, _))| *until)
+    }
+
+    /// Ends the waits that are over by `now`: what is to be tried becomes ready, and the first
+    /// that is to be given back is handed out.
+    pub(super) fn end_waits(&mut self, now: Instant) -> Option<(Held, Settlement)> {
+        while let Some(Reverse((until, key))) = self.waiting.peek().copied() {
+            if until > now {
+                return None;
+            }
+            self.waiting.pop();
+            match self.due.remove(&key) {
+                Some(Due::Try) => self.ready.push_back(key),
+                Some(Due::Settle(settlement)) => {
+                    if let Some(held) = self.held.remove(&key) {
+                        return Some((held, settlement));
+                    }
+                }
+                None => {}
+            }
+        }
+        None
+    }
+
+    /// One that is held.
+    pub(super) fn get(&mut self, key: Key) -> Option<&mut Held> {
+        self.held.get_mut(&key)
+    }
+
+    /// Takes one out, to be settled.
+    pub(super) fn remove(&mut self, key: Key) -> Option<Held> {
+        self.held.remove(&key)
+    }
+
+    /// Takes out all that are not in flight, to be given back.
+    pub(super) fn take_idle(&mut self) -> Vec<Held> {
+        let idle = self.ready.drain(..).chain(self.due.drain().map(|(key, _)| key));
+        self.waiting.clear();
+        idle.filter_map(|key| self.held.remove(&key)).collect()
+    }
+
+    /// Takes out all, in flight or not.
+    pub(super) fn take_all(&mut self) -> Vec<Held> {
+        self.ready.clear();
+        self.waiting.clear();
+        self.due.clear();
+        self.held.drain().map(|(_, held)| held).collect()
+    }
+}
+
+#[cfg(test)]
+impl Key {
+    pub(super) fn numbered(number: u64) -> Self {
+        Self(number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::delivery::{Message, Properties};
+
+    fn window(messages: u64) -> Window {
+        let mut window = Window::default();
+        for tag in 1..=messages {
+            let message = Message {
+                exchange: String::new(),
+                routing_key: String::new(),
+                redelivered: false,
+                properties: Properties::default(),
+                body: Bytes::new(),
+            };
+            window.receive(Delivery::new(tag, message), 1);
+        }
+        window
+    }
+
+    fn take(window: &mut Window) -> (Key, u64) {
+        let (key, held) = window.take_ready().expect("one is ready");
+        (key, held.delivery.tag)
+    }
+
+    fn abandon(window: &mut Window) -> usize {
+        let all = window.take_all();
+        let count = all.len();
+        all.into_iter().for_each(|held| held.delivery.abandon());
+        count
+    }
+
+    #[test]
+    fn messages_are_handed_out_in_order_and_one_put_back_goes_first() {
+        let mut window = window(3);
+        let (first, tag) = take(&mut window);
+        assert_eq!((tag, window.ready(), window.len()), (1, 2, 3));
+        window.put_back(first);
+        assert_eq!(take(&mut window).1, 1);
+        assert_eq!(take(&mut window).1, 2);
+        assert_eq!(abandon(&mut window), 3);
+    }
+
+    #[test]
+    fn a_wait_ends_in_a_try_or_in_a_settlement() {
+        let (mut window, now) = (window(2), Instant::now());
+        let (first, _) = take(&mut window);
+        let (second, _) = take(&mut window);
+        let soon = now + Duration::from_secs(1);
+        window.wait(first, soon, Due::Settle(Settlement::Discard));
+        window.wait(second, now, Due::Try);
+        assert!(window.end_waits(now).is_none());
+        assert_eq!((window.ready(), window.next_due()), (1, Some(soon)));
+        let (held, settlement) = window.end_waits(soon).expect("the wait is over");
+        assert_eq!((held.delivery.tag, settlement), (1, Settlement::Discard));
+        held.delivery.abandon();
+        assert_eq!(abandon(&mut window), 1);
+    }
+
+    #[test]
+    fn only_what_is_not_in_flight_is_idle() {
+        let (mut window, now) = (window(3), Instant::now());
+        let (waiting, _) = take(&mut window);
+        let (flying, _) = take(&mut window);
+        window.wait(waiting, now, Due::Try);
+        let idle = window.take_idle();
+        assert_eq!(idle.iter().map(|held| held.delivery.tag).collect::<Vec<_>>().len(), 2);
+        idle.into_iter().for_each(|held| held.delivery.abandon());
+        assert!(window.get(flying).is_some());
+        assert!(window.end_waits(now).is_none());
+        assert_eq!(abandon(&mut window), 1);
+    }
+}

@@ -1,0 +1,320 @@
+//! One connection, one channel, one consumer, owned by one task.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use amqprs::channel::{
+    BasicAckArguments, BasicCancelArguments, BasicConsumeArguments, BasicNackArguments,
+    BasicQosArguments, BasicRejectArguments, Channel, ConsumerMessage,
+};
+use amqprs::connection::Connection;
+use bytes::Bytes;
+use futures_util::FutureExt;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::closing::Closing;
+use super::ended::Ended;
+use super::properties::Properties;
+use super::{arguments, login, rpc, topology};
+use crate::config::definition::{BrokerAddress, Source};
+use crate::delivery::{Delivery, Message};
+use crate::settlement::Settlement;
+
+/// The longest wait for room in the connection's queue of outgoing frames, which is full only
+/// when the socket takes nothing more.
+const SETTLE_MAX: Duration = Duration::from_secs(20);
+
+/// The longest wait for the broker when we leave.
+const CLOSE_MAX: Duration = Duration::from_secs(3);
+
+/// What a session has to say.
+#[derive(Debug)]
+pub enum Event {
+    /// A message.
+    Delivery(Delivery),
+    /// After [`Session::cancel`]: nothing more comes.
+    Drained,
+}
+
+/// A consuming session with a broker.
+///
+/// Deliveries may be settled only on the session that brought them; when it is gone the broker
+/// hands them out again (AMQP 0-9-1 section 1.8.3.13, and RabbitMQ's page on confirms).
+pub struct Session {
+    connection: Connection,
+    channel: Channel,
+    closing: Closing,
+    consumer: Consumer,
+    /// The question whether the broker is there, while it is under way.
+    question: JoinSet<Result<(), amqprs::error::Error>>,
+    asked_at: Instant,
+    health_interval: Duration,
+    window: u16,
+}
+
+struct Consumer {
+    tag: String,
+    deliveries: UnboundedReceiver<ConsumerMessage>,
+    cancelled: bool,
+    drained: bool,
+}
+
+impl Session {
+    /// Connects, declares, sets the window and consumes; each step has its deadline.
+    ///
+    /// Not cancel-safe once logged in: dropping it drops the connection.
+    ///
+    /// # Errors
+    /// Why the session could not begin, in the broker's words where it said any.
+    pub async fn open(
+        address: &BrokerAddress,
+        source: &Source,
+        agent: &str,
+        health_interval: Duration,
+    ) -> Result<Self, Ended> {
+        let tag = consumer_tag(source, agent);
+        let connection = login::login(address, &tag).await?;
+        let closing = Closing::default();
+        let (watched, callback) = (connection.clone(), closing.clone());
+        rpc::call(
+            "connection.open",
+            &closing,
+            async move { watched.register_callback(callback).await },
+        )
+        .await?;
+        let opener = connection.clone();
+        let channel =
+            rpc::call("channel.open", &closing, async move { opener.open_channel(None).await })
+                .await?;
+        let (watched, callback) = (channel.clone(), closing.clone());
+        rpc::call(
+            "channel.open",
+            &closing,
+            async move { watched.register_callback(callback).await },
+        )
+        .await?;
+        topology::declare(&channel, &closing, source).await?;
+        let consumer = consume(&channel, &closing, source, tag).await?;
+        Ok(Self {
+            connection,
+            channel,
+            closing,
+            consumer,
+            question: JoinSet::new(),
+            asked_at: Instant::now(),
+            health_interval,
+            window: source.prefetch_count,
+        })
+    }
+
+    /// The consumer's tag, as the broker shows it.
+    #[must_use]
+    pub fn consumer_tag(&self) -> &str {
+        &self.consumer.tag
+    }
+
+    /// The next message, or why there will be none. Cancel-safe.
+    ///
+    /// On the way, every `health_interval`, the broker is asked whether it still answers on
+    /// this channel: a library task that died leaves everything looking open.
+    ///
+    /// # Errors
+    /// Why the session ended; it is of no use afterwards.
+    pub async fn next(&mut self) -> Result<Event, Ended> {
+        loop {
+            let ask_at = self.asked_at + self.health_interval;
+            let give_up_at = self.asked_at + rpc::ANSWER_MAX;
+            let asking = !self.question.is_empty();
+            tokio::select! {
+                biased;
+                message = self.consumer.deliveries.recv(), if !self.consumer.drained => {
+                    return match message {
+                        Some(message) => Ok(Event::Delivery(delivery(message))),
+                        None if self.consumer.cancelled && self.channel.is_open() => {
+                            self.consumer.drained = true;
+                            Ok(Event::Drained)
+                        }
+                        None => Err(self.closing.reason()),
+                    };
+                }
+                Some(answer) = self.question.join_next(), if asking => {
+                    rpc::answered(answer, &self.closing)?;
+                }
+                () = tokio::time::sleep_until(ask_at), if !asking => self.ask(),
+                () = tokio::time::sleep_until(give_up_at), if asking => {
+                    return Err(Ended::Unresponsive { what: "basic.qos", waited: rpc::ANSWER_MAX });
+                }
+            }
+        }
+    }
+
+    /// Tells the broker what became of a message.
+    ///
+    /// # Errors
+    /// When the session has ended or the socket takes nothing more; the delivery is given up,
+    /// since the broker hands it out again. To settle on a channel that the broker has closed
+    /// would cost the whole connection (504), so that is not tried.
+    pub async fn settle(
+        &mut self,
+        delivery: Delivery,
+        settlement: Settlement,
+    ) -> Result<(), Ended> {
+        let tag = delivery.tag;
+        delivery.abandon();
+        if !self.channel.is_open() || !self.connection.is_open() {
+            return Err(self.closing.reason());
+        }
+        // The queue of frames nearly always has room: then this costs no timer. Dropping the
+        // future is safe, it only waits for that room.
+        if let Some(sent) = send(&self.channel, tag, settlement).now_or_never() {
+            return sent.map_err(|_| self.closing.reason());
+        }
+        match tokio::time::timeout(SETTLE_MAX, send(&self.channel, tag, settlement)).await {
+            Ok(sent) => sent.map_err(|_| self.closing.reason()),
+            Err(_) => Err(Ended::Unresponsive { what: "a settlement", waited: SETTLE_MAX }),
+        }
+    }
+
+    /// Asks the broker for no more messages. What it had sent before still comes from
+    /// [`next`](Self::next), then [`Event::Drained`], and may be settled.
+    ///
+    /// # Errors
+    /// When the session has ended.
+    pub async fn cancel(&mut self) -> Result<(), Ended> {
+        if self.consumer.cancelled {
+            return Ok(());
+        }
+        self.finish_question().await?;
+        self.consumer.cancelled = true;
+        let channel = self.channel.clone();
+        let arguments = BasicCancelArguments::new(&self.consumer.tag);
+        rpc::call(
+            "basic.cancel",
+            &self.closing,
+            async move { channel.basic_cancel(arguments).await },
+        )
+        .await
+        .map(|_| ())
+    }
+
+    /// Consumes again after [`cancel`](Self::cancel), on the same channel.
+    ///
+    /// # Errors
+    /// When the session has ended, or the queue is gone.
+    pub async fn resume(&mut self, source: &Source) -> Result<(), Ended> {
+        self.finish_question().await?;
+        let tag = self.consumer.tag.clone();
+        self.consumer = consume(&self.channel, &self.closing, source, tag).await?;
+        Ok(())
+    }
+
+    /// Leaves: closes channel and connection, waiting at most 3 s for each. Settle first: what
+    /// is still unsettled counts as a failed delivery on a quorum queue.
+    pub async fn close(self) {
+        let (channel, connection) = (self.channel, self.connection);
+        let mut leaving = JoinSet::new();
+        leaving.spawn(async move {
+            // Crossing the broker's own close makes these fail; the connection is gone either way.
+            channel.close().await.ok();
+            connection.close().await.ok();
+        });
+        tokio::time::timeout(CLOSE_MAX, leaving.join_next()).await.ok();
+    }
+
+    /// Asks with `basic.qos`, which changes nothing when the window stays what it is.
+    fn ask(&mut self) {
+        self.asked_at = Instant::now();
+        let channel = self.channel.clone();
+        let arguments = BasicQosArguments::new(0, self.window, false);
+        self.question.spawn(async move { channel.basic_qos(arguments).await });
+    }
+
+    /// Waits for the question under way: the library takes one call at a time on a channel.
+    async fn finish_question(&mut self) -> Result<(), Ended> {
+        let answer = tokio::time::timeout(rpc::ANSWER_MAX, self.question.join_next()).await;
+        match answer {
+            Ok(Some(answer)) => rpc::answered(answer, &self.closing),
+            Ok(None) => Ok(()),
+            Err(_) => Err(Ended::Unresponsive { what: "basic.qos", waited: rpc::ANSWER_MAX }),
+        }
+    }
+}
+
+async fn consume(
+    channel: &Channel,
+    closing: &Closing,
+    source: &Source,
+    tag: String,
+) -> Result<Consumer, Ended> {
+    // prefetch_size is always 0: RabbitMQ answers anything else with 540.
+    let window = BasicQosArguments::new(0, source.prefetch_count, false);
+    let limited = channel.clone();
+    rpc::call("basic.qos", closing, async move { limited.basic_qos(window).await }).await?;
+
+    let mut table = arguments::table(&BTreeMap::new());
+    if let Some(priority) = source.consumer_priority {
+        arguments::insert(&mut table, "x-priority", amqprs::FieldValue::I(priority));
+    }
+    let arguments = BasicConsumeArguments::new(&source.queue.name, &tag)
+        .manual_ack(true)
+        .exclusive(source.queue.exclusive)
+        .arguments(table)
+        .finish();
+    let channel = channel.clone();
+    let (tag, deliveries) =
+        rpc::call(
+            "basic.consume",
+            closing,
+            async move { channel.basic_consume_rx(arguments).await },
+        )
+        .await?;
+    Ok(Consumer { tag, deliveries, cancelled: false, drained: false })
+}
+
+async fn send(
+    channel: &Channel,
+    tag: u64,
+    settlement: Settlement,
+) -> Result<(), amqprs::error::Error> {
+    match settlement {
+        Settlement::Ack => channel.basic_ack(BasicAckArguments::new(tag, false)).await,
+        Settlement::Requeue { counted: true } => {
+            channel.basic_reject(BasicRejectArguments::new(tag, true)).await
+        }
+        Settlement::Requeue { counted: false } => {
+            channel.basic_nack(BasicNackArguments::new(tag, false, true)).await
+        }
+        Settlement::Discard => channel.basic_nack(BasicNackArguments::new(tag, false, false)).await,
+    }
+}
+
+fn delivery(message: ConsumerMessage) -> Delivery {
+    let (deliver, properties, content) = (
+        message.deliver.expect("the library hands out whole messages"),
+        message.basic_properties.expect("the library hands out whole messages"),
+        message.content.expect("the library hands out whole messages"),
+    );
+    let tag = deliver.delivery_tag();
+    let message = Message {
+        exchange: deliver.exchange().clone(),
+        routing_key: deliver.routing_key().clone(),
+        redelivered: deliver.redelivered(),
+        properties: Properties(properties),
+        body: Bytes::from(content),
+    };
+    Delivery::new(tag, message)
+}
+
+/// Says who consumes: at most 255 bytes, cut if need be.
+fn consumer_tag(source: &Source, agent: &str) -> String {
+    if let Some(tag) = &source.consumer_tag {
+        return tag.clone();
+    }
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = host.trim().split('.').next().unwrap_or_default();
+    let mut tag = format!("amqp-agentd.{agent}@{host}.{}", std::process::id());
+    tag.truncate(tag.floor_char_boundary(255));
+    tag
+}

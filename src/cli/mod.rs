@@ -1,0 +1,83 @@
+//! The command line: one file a subcommand, and the exit codes that they share.
+
+mod check;
+mod run;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::Paths;
+
+/// The program did what it was asked to.
+pub const FINE: u8 = 0;
+/// It failed.
+pub const FAILED: u8 = 1;
+/// The command line is wrong (`EX_USAGE` of `sysexits.h`).
+pub const WRONG_USAGE: u8 = 64;
+/// The configuration is wrong (`EX_CONFIG` of `sysexits.h`).
+pub const BAD_CONFIGURATION: u8 = 78;
+
+/// Takes messages out of RabbitMQ queues and hands each one to HTTP backends, at least once.
+#[derive(Debug, Parser)]
+#[command(version, about, after_help = EXAMPLES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  amqp-agentd check                         every problem in /etc/amqp-agentd, before it matters
+  amqp-agentd run --agents ./agents.d       the daemon in the foreground; Ctrl-C drains and stops it
+  kill -HUP $(pidof amqp-agentd)            read the files again; what is unchanged is not touched
+
+Exit codes: 0 fine, 1 failed, 64 wrong usage, 78 bad configuration.
+Log level: AMQP_AGENTD_LOG=debug, or a list such as info,amqp_agentd::agent=debug.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon in the foreground
+    Run(Files),
+    /// Print every problem in every file; silent when there is none
+    Check(Files),
+}
+
+#[derive(Debug, Args)]
+struct Files {
+    /// The main file [default: /etc/amqp-agentd/amqp-agentd.toml, which need not exist]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The directory of agent files, one agent a *.toml [default: agents.d beside the main file]
+    #[arg(long, value_name = "DIR")]
+    agents: Option<PathBuf>,
+}
+
+impl From<Files> for Paths {
+    fn from(files: Files) -> Self {
+        Self { main: files.config, agents: files.agents }
+    }
+}
+
+/// Reads the command line and does what it says.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return usage(&error),
+    };
+    let code = match arguments.command {
+        Command::Run(files) => run::run(&files.into()),
+        Command::Check(files) => check::check(&files.into(), &mut std::io::stderr()),
+    };
+    ExitCode::from(code)
+}
+
+fn usage(error: &clap::Error) -> ExitCode {
+    // Printing can only fail where nobody reads.
+    error.print().ok();
+    let asked_for = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    ExitCode::from(if asked_for { FINE } else { WRONG_USAGE })
+}

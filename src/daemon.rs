@@ -1,0 +1,162 @@
+//! The story of the daemon: load, supervise, ready, reload, drain, stop.
+
+use std::future::pending;
+use std::io;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tracing::{error, info, warn};
+
+use crate::agent;
+use crate::config::{self, Loaded, Paths, Process, Severity, diff::diff};
+use crate::signals::{Signal, Signals};
+use crate::supervisor::Supervisor;
+use crate::systemd::Notifier;
+use crate::threads::Threads;
+
+/// How often the status line is looked at.
+const STATUS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How the daemon ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// As asked, with nothing left in flight.
+    Fine,
+    /// It had to be cut short.
+    CutShort,
+}
+
+/// Runs agents from `loaded`, and from `paths` again at each reload, until told to stop.
+///
+/// # Errors
+/// When the system gives no thread.
+pub async fn run(paths: &Paths, loaded: Loaded, mut signals: Signals) -> io::Result<Exit> {
+    let threads = loaded.settings.threads.unwrap_or_else(default_threads);
+    let (threads, endings) = Threads::start(threads, |definition, context| {
+        agent::run(definition, context).boxed_local()
+    })?;
+    let mut supervisor = Supervisor::new(threads, endings, loaded.settings.drain_timeout);
+    tell_problems(&loaded);
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        pid = std::process::id(),
+        agents = loaded.agents.len(),
+        config = %paths.main_file().display(),
+        agents_dir = %paths.agents_dir().display(),
+        "started"
+    );
+    if loaded.agents.is_empty() {
+        warn!("no agents: put a file into {} and reload", paths.agents_dir().display());
+    }
+    supervisor.apply(diff(&[], &loaded.agents)).await;
+
+    let mut notifier = Notifier::default();
+    notifier.ready(&supervisor.status());
+    let mut status = interval(STATUS_INTERVAL);
+    let mut watchdog = Notifier::watchdog_interval().map(interval);
+    if let Some(watchdog) = &mut watchdog {
+        watchdog.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    }
+    loop {
+        tokio::select! {
+            signal = signals.next() => match signal {
+                Signal::Reload => reload(paths, &mut supervisor, &mut notifier).await,
+                Signal::Stop => break,
+            },
+            () = supervisor.next() => {}
+            _ = status.tick() => notifier.status(&supervisor.status()),
+            () = due(&mut watchdog) => {
+                // From this loop and only with a sign of life from every thread: a daemon that
+                // hangs must not look alive.
+                supervisor.signs_of_life().await;
+                notifier.watchdog();
+            }
+        }
+    }
+    let exit = stop(&mut supervisor, &mut signals, &mut notifier).await;
+    supervisor.end();
+    Ok(exit)
+}
+
+/// Reads the files again and applies the difference; a broken file leaves its agent as it runs.
+async fn reload(paths: &Paths, supervisor: &mut Supervisor, notifier: &mut Notifier) {
+    notifier.reloading();
+    let loaded = config::load(paths, &Process);
+    tell_problems(&loaded);
+    let running = supervisor.definitions();
+    if loaded.main_file_is_broken {
+        error!("reload refused: the main file is broken, everything runs on as it is");
+        notifier.ready(&format!("reload refused; {}", supervisor.status()));
+        return;
+    }
+    let mut wanted = loaded.agents;
+    for agent in &running {
+        let is_taken = wanted.iter().any(|other| other.name == agent.name);
+        if loaded.broken.contains(&agent.file) && !is_taken {
+            warn!(agent = %agent.name, file = %agent.file.display(), "its file is broken, the agent runs on as it is");
+            wanted.push(agent.clone());
+        }
+    }
+    let difference = diff(&running, &wanted);
+    info!(
+        started = difference.started.len(),
+        changed = difference.changed.len(),
+        stopped = difference.stopped.len(),
+        unchanged = difference.unchanged.len(),
+        broken_files = loaded.broken.len(),
+        "reloaded"
+    );
+    supervisor.apply(difference).await;
+    notifier.ready(&supervisor.status());
+}
+
+/// Drains all agents; a second signal ends them at once.
+async fn stop(supervisor: &mut Supervisor, signals: &mut Signals, notifier: &mut Notifier) -> Exit {
+    info!("stopping: taking no more messages, finishing those in flight");
+    notifier.stopping("draining");
+    let began = Instant::now();
+    let mut exit = Exit::Fine;
+    supervisor.drain();
+    while !supervisor.is_empty() {
+        tokio::select! {
+            signal = signals.next() => match signal {
+                Signal::Stop => {
+                    warn!("stopping at once: giving back what is in flight, it may arrive twice");
+                    exit = Exit::CutShort;
+                    supervisor.abort();
+                }
+                Signal::Reload => warn!("not reloading: the daemon is stopping"),
+            },
+            () = supervisor.next() => {}
+        }
+    }
+    info!(after_ms = %began.elapsed().as_millis(), "stopped");
+    exit
+}
+
+/// Each problem is a line, as `check` would print it.
+fn tell_problems(loaded: &Loaded) {
+    for problem in &loaded.problems {
+        match problem.severity {
+            Severity::Error => error!("{problem}"),
+            Severity::Warning => warn!("{problem}"),
+        }
+    }
+}
+
+async fn due(watchdog: &mut Option<tokio::time::Interval>) {
+    match watchdog {
+        Some(watchdog) => {
+            watchdog.tick().await;
+        }
+        None => pending().await,
+    }
+}
+
+/// A thread a core, as far as agents profit from it.
+fn default_threads() -> NonZeroUsize {
+    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    cores.min(NonZeroUsize::new(4).unwrap_or(NonZeroUsize::MIN))
+}

@@ -1,0 +1,241 @@
+//! One life per agent: started, replaced, stopped, and begun again after a panic.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tracing::{error, info, warn};
+
+use crate::agent::{Finish, Order, State};
+use crate::backoff::{self, Strategy};
+use crate::config::definition::AgentDefinition;
+use crate::config::diff::Diff;
+use crate::threads::{Ending, LifeId, Start, Threads};
+
+/// Keeps every agent alive that is to be, and no other.
+pub struct Supervisor {
+    threads: Threads,
+    endings: mpsc::Receiver<Ending>,
+    agents: BTreeMap<Arc<str>, Supervised>,
+    next_life: u64,
+    drain_timeout: Duration,
+}
+
+struct Supervised {
+    /// What it runs on, or will once the life before has ended.
+    definition: Arc<AgentDefinition>,
+    /// `false` once it is to go.
+    wanted: bool,
+    panics: u32,
+    phase: Phase,
+}
+
+enum Phase {
+    /// A life is lived.
+    Living { id: LifeId, orders: watch::Sender<Order>, state: watch::Receiver<State> },
+    /// It panicked, and begins again then.
+    Resting(Instant),
+    /// It ended for good, for this reason.
+    GaveUp(String),
+}
+
+impl Supervisor {
+    /// Supervises agents on `threads`; a stop or a replacement waits `drain_timeout` for what is in flight.
+    #[must_use]
+    pub fn new(threads: Threads, endings: mpsc::Receiver<Ending>, drain_timeout: Duration) -> Self {
+        Self { threads, endings, agents: BTreeMap::new(), next_life: 0, drain_timeout }
+    }
+
+    /// The definitions that the agents run on, or are about to.
+    #[must_use]
+    pub fn definitions(&self) -> Vec<AgentDefinition> {
+        let wanted = self.agents.values().filter(|agent| agent.wanted);
+        wanted.map(|agent| AgentDefinition::clone(&agent.definition)).collect()
+    }
+
+    /// Starts, stops and replaces agents; those that are unchanged are not touched.
+    ///
+    /// Returns once every order is given, not once it is carried out.
+    pub async fn apply(&mut self, difference: Diff) {
+        for name in difference.stopped {
+            info!(agent = %name, "stopping, its file is gone");
+            self.dismiss(&name);
+        }
+        for definition in difference.changed {
+            info!(agent = %definition.name, "replacing, its definition changed");
+            let name = Arc::clone(&definition.name);
+            self.dismiss(&name);
+            self.engage(definition).await;
+        }
+        for definition in difference.started {
+            self.engage(definition).await;
+        }
+    }
+
+    /// Does what is next: hears of an ending, or begins an agent again. Cancel-safe.
+    pub async fn next(&mut self) {
+        let rest_over = self.agents.values().filter_map(|agent| match agent.phase {
+            Phase::Resting(until) => Some(until),
+            Phase::Living { .. } | Phase::GaveUp(_) => None,
+        });
+        let rest_over = rest_over.min();
+        let ending = async {
+            match self.endings.recv().await {
+                Some(ending) => ending,
+                // The threads outlive the supervisor.
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            ending = ending => self.ended(ending).await,
+            () = tokio::time::sleep_until(rest_over.unwrap_or_else(Instant::now)), if rest_over.is_some() => {
+                self.rests_over(Instant::now()).await;
+            }
+        }
+    }
+
+    /// Lets every agent drain. [`next`](Self::next) has to be called on until [`is_empty`](Self::is_empty).
+    pub fn drain(&mut self) {
+        let names: Vec<_> = self.agents.keys().cloned().collect();
+        for name in names {
+            self.dismiss(&name);
+        }
+    }
+
+    /// Ends every agent at once, giving back what it holds.
+    pub fn abort(&mut self) {
+        for agent in self.agents.values() {
+            if let Phase::Living { orders, .. } = &agent.phase {
+                orders.send_replace(Order::Abort);
+            }
+        }
+    }
+
+    /// Whether no agent is left.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.agents.is_empty()
+    }
+
+    /// Returns once every thread has given a sign of life. Cancel-safe.
+    pub async fn signs_of_life(&self) {
+        self.threads.signs_of_life().await;
+    }
+
+    /// Ends the threads; agents that still live are dropped.
+    pub fn end(self) {
+        self.threads.end();
+    }
+
+    /// What the agents are doing, in one line for `systemctl status`.
+    #[must_use]
+    pub fn status(&self) -> String {
+        let mut counts =
+            [("consuming", 0), ("holding", 0), ("connecting", 0), ("draining", 0), ("stopped", 0)];
+        for agent in self.agents.values() {
+            let place = match &agent.phase {
+                Phase::Living { state, .. } => match &*state.borrow() {
+                    State::Consuming => 0,
+                    State::Holding(_) => 1,
+                    State::Connecting => 2,
+                    State::Draining => 3,
+                    State::GaveUp(_) => 4,
+                },
+                Phase::Resting(_) => 2,
+                Phase::GaveUp(_) => 4,
+            };
+            counts[place].1 += 1;
+        }
+        let states: Vec<_> = counts
+            .iter()
+            .filter(|(_, count)| *count > 0)
+            .map(|(state, count)| format!("{count} {state}"))
+            .collect();
+        match states.as_slice() {
+            [] => "no agents".to_owned(),
+            _ => format!("{} agents: {}", self.agents.len(), states.join(", ")),
+        }
+    }
+
+    /// Makes an agent wanted, on `definition`; a life that still drains is waited for.
+    async fn engage(&mut self, definition: AgentDefinition) {
+        let name = Arc::clone(&definition.name);
+        let definition = Arc::new(definition);
+        if let Some(agent) = self.agents.get_mut(&name) {
+            agent.definition = definition;
+            agent.wanted = true;
+            return;
+        }
+        let phase = self.begin(Arc::clone(&definition)).await;
+        self.agents.insert(name, Supervised { definition, wanted: true, panics: 0, phase });
+    }
+
+    /// Makes an agent unwanted: drains the life, or forgets it where there is none.
+    fn dismiss(&mut self, name: &Arc<str>) {
+        let Some(agent) = self.agents.get_mut(name) else { return };
+        agent.wanted = false;
+        match &agent.phase {
+            Phase::Living { orders, .. } => {
+                orders.send_replace(Order::Drain(self.drain_timeout));
+            }
+            Phase::Resting(_) | Phase::GaveUp(_) => {
+                self.agents.remove(name);
+            }
+        }
+    }
+
+    async fn begin(&mut self, definition: Arc<AgentDefinition>) -> Phase {
+        let id = LifeId(self.next_life);
+        self.next_life += 1;
+        let (orders, ordered) = watch::channel(Order::Run);
+        let (said, state) = watch::channel(State::Connecting);
+        self.threads.live(Start { id, definition, orders: ordered, state: said }).await;
+        Phase::Living { id, orders, state }
+    }
+
+    async fn ended(&mut self, ending: Ending) {
+        let mut agents = self.agents.iter_mut();
+        let found = agents.find(
+            |(_, agent)| matches!(&agent.phase, Phase::Living { id, .. } if *id == ending.id),
+        );
+        let Some((name, agent)) = found else { return };
+        let name = Arc::clone(name);
+        agent.phase = match ending.how {
+            // To begin again at once is to be replaced by a changed definition.
+            Ok(Finish::Ordered) => Phase::Resting(Instant::now()),
+            Ok(Finish::GaveUp(reason)) => Phase::GaveUp(reason),
+            Err(panic) => {
+                agent.panics = agent.panics.saturating_add(1);
+                let wait =
+                    backoff::reconnect(Strategy::ExponentialJitter, agent.panics, fastrand::f64());
+                error!(agent = %name, wait_ms = %wait.as_millis(), "panicked, starting it again: {panic}; this is a bug of ours, please report it");
+                Phase::Resting(Instant::now() + wait)
+            }
+        };
+        if !agent.wanted {
+            info!(agent = %name, "stopped");
+            self.agents.remove(&name);
+        } else if let Phase::GaveUp(reason) = &agent.phase {
+            warn!(agent = %name, "out of service until a reload or a restart: {reason}");
+        } else {
+            self.rests_over(Instant::now()).await;
+        }
+    }
+
+    async fn rests_over(&mut self, now: Instant) {
+        let over = self
+            .agents
+            .iter()
+            .filter(|(_, agent)| matches!(agent.phase, Phase::Resting(until) if until <= now));
+        let over: Vec<_> =
+            over.map(|(name, agent)| (Arc::clone(name), Arc::clone(&agent.definition))).collect();
+        for (name, definition) in over {
+            let phase = self.begin(definition).await;
+            if let Some(agent) = self.agents.get_mut(&name) {
+                agent.phase = phase;
+            }
+        }
+    }
+}

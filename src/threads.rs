@@ -1,0 +1,152 @@
+//! The threads that agents live on, each with a runtime of its own.
+//!
+//! An agent is started on one thread and never leaves it. A thread that stands still is
+//! noticed by the supervisor, which asks each for a sign of life.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io;
+use std::num::NonZeroUsize;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use futures_util::future::LocalBoxFuture;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{self, JoinError, JoinSet, LocalSet};
+
+use crate::agent::{Context, Finish, Order, State};
+use crate::backend::Clients;
+use crate::config::definition::AgentDefinition;
+
+/// Commands that may wait for a thread, and endings that may wait for the supervisor.
+const QUEUE: usize = 64;
+
+/// Names one life of one agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LifeId(pub u64);
+
+/// A life to be lived.
+pub struct Start {
+    /// Its name among all lives.
+    pub id: LifeId,
+    /// Which agent.
+    pub definition: Arc<AgentDefinition>,
+    /// What the supervisor wants of it.
+    pub orders: watch::Receiver<Order>,
+    /// Where it says what it is doing.
+    pub state: watch::Sender<State>,
+}
+
+/// A life that is over.
+#[derive(Debug)]
+pub struct Ending {
+    /// Which one.
+    pub id: LifeId,
+    /// How it ended; `Err` is a panic, with its text.
+    pub how: Result<Finish, String>,
+}
+
+/// What a life is made of: [`agent::run`](crate::agent::run), or what a test puts in its place.
+pub type Life = fn(Arc<AgentDefinition>, Context) -> LocalBoxFuture<'static, Finish>;
+
+enum Command {
+    Start(Start),
+    SignOfLife(oneshot::Sender<()>),
+}
+
+/// All threads.
+pub struct Threads {
+    threads: Vec<Thread>,
+    next: usize,
+}
+
+struct Thread {
+    commands: mpsc::Sender<Command>,
+    handle: std::thread::JoinHandle<()>,
+}
+
+impl Threads {
+    /// Starts `count` threads that live lives by `life`; the endings come out of the receiver.
+    ///
+    /// # Errors
+    /// When the system gives no thread, or a runtime cannot be made.
+    pub fn start(count: NonZeroUsize, life: Life) -> io::Result<(Self, mpsc::Receiver<Ending>)> {
+        let (endings, received) = mpsc::channel(QUEUE);
+        let threads = (0..count.get()).map(|number| Thread::start(number, life, endings.clone()));
+        Ok((Self { threads: threads.collect::<io::Result<_>>()?, next: 0 }, received))
+    }
+
+    /// Starts a life, on one thread after the other.
+    pub async fn live(&mut self, start: Start) {
+        let thread = &self.threads[self.next % self.threads.len()];
+        self.next = self.next.wrapping_add(1);
+        // A thread ends only when its commands do.
+        thread.commands.send(Command::Start(start)).await.ok();
+    }
+
+    /// Returns once every thread has given a sign of life.
+    pub async fn signs_of_life(&self) {
+        for thread in &self.threads {
+            let (sign, received) = oneshot::channel();
+            thread.commands.send(Command::SignOfLife(sign)).await.ok();
+            received.await.ok();
+        }
+    }
+
+    /// Ends all threads and waits for them; what still lives is dropped.
+    pub fn end(self) {
+        for Thread { commands, handle } in self.threads {
+            drop(commands);
+            // A panic of a thread's own was told by the hook.
+            handle.join().ok();
+        }
+    }
+}
+
+impl Thread {
+    fn start(number: usize, life: Life, endings: mpsc::Sender<Ending>) -> io::Result<Self> {
+        let (commands, received) = mpsc::channel(QUEUE);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let handle =
+            std::thread::Builder::new().name(format!("agents-{number}")).spawn(move || {
+                LocalSet::new().block_on(&runtime, lives(received, endings, life));
+                // A name look-up that hangs must not keep the daemon from ending.
+                runtime.shutdown_background();
+            })?;
+        Ok(Self { commands, handle })
+    }
+}
+
+/// The story of one thread: start lives as told, tell how they end, until nobody tells more.
+async fn lives(mut commands: mpsc::Receiver<Command>, endings: mpsc::Sender<Ending>, life: Life) {
+    let clients = Rc::new(RefCell::new(Clients::default()));
+    let mut ids = HashMap::new();
+    let mut lives = JoinSet::new();
+    loop {
+        tokio::select! {
+            command = commands.recv() => match command {
+                Some(Command::Start(Start { id, definition, orders, state })) => {
+                    let context = Context { clients: Rc::clone(&clients), orders, state };
+                    let task = lives.spawn_local(life(definition, context));
+                    ids.insert(task.id(), id);
+                }
+                // Nobody waits for it any more if this fails.
+                Some(Command::SignOfLife(sign)) => sign.send(()).unwrap_or_default(),
+                None => return,
+            },
+            Some(ended) = lives.join_next_with_id() => {
+                let (task, how) = ending(ended);
+                if let Some(id) = ids.remove(&task) {
+                    endings.send(Ending { id, how }).await.ok();
+                }
+            }
+        }
+    }
+}
+
+fn ending(ended: Result<(task::Id, Finish), JoinError>) -> (task::Id, Result<Finish, String>) {
+    match ended {
+        Ok((task, finish)) => (task, Ok(finish)),
+        Err(error) => (error.id(), Err(error.to_string())),
+    }
+}
