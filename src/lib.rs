@@ -6,6 +6,7 @@ pub mod broker;
 pub mod config;
 pub mod delivery;
 pub mod outcome;
+pub mod request;
 pub mod secret;
 pub mod settlement;
 pub mod tls;
