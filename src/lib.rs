@@ -2,6 +2,7 @@
 #![warn(missing_docs)]
 
 pub mod backoff;
+pub mod backend;
 pub mod broker;
 pub mod config;
 pub mod delivery;
