@@ -239,3 +239,98 @@ impl Supervisor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use futures_util::FutureExt;
+    use futures_util::future::LocalBoxFuture;
+
+    use super::*;
+    use crate::agent::Context;
+    use crate::config::definition::tests::definition;
+    use crate::config::diff::diff;
+
+    async fn obedient(mut context: Context) -> Finish {
+        context.state.send_replace(State::Consuming);
+        context.orders.wait_for(|order| *order != Order::Run).await.ok();
+        Finish::Ordered
+    }
+
+    fn supervisor(life: crate::threads::Life) -> Supervisor {
+        let (threads, endings) = Threads::start(NonZeroUsize::MIN, life).unwrap();
+        Supervisor::new(threads, endings, Duration::from_secs(1))
+    }
+
+    async fn until(supervisor: &mut Supervisor, status: &str) {
+        let seen = async {
+            while supervisor.status() != status {
+                let look_again = tokio::time::sleep(Duration::from_millis(5));
+                tokio::select! { () = supervisor.next() => {}, () = look_again => {} }
+            }
+        };
+        let seen = tokio::time::timeout(Duration::from_secs(60), seen).await;
+        assert!(seen.is_ok(), "waited for {status:?}");
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_panics_is_started_again_and_no_other_notices() {
+        static LIVES: [AtomicU32; 2] = [AtomicU32::new(0), AtomicU32::new(0)];
+        fn life(definition: Arc<AgentDefinition>, context: Context) -> LocalBoxFuture<'static, Finish> {
+            let is_first = &*definition.name == "first";
+            let life = LIVES[usize::from(!is_first)].fetch_add(1, Ordering::SeqCst);
+            assert!(!(is_first && life == 0), "provoked by the test");
+            obedient(context).boxed_local()
+        }
+        fn panics_inside(definition: Arc<AgentDefinition>, context: Context) -> LocalBoxFuture<'static, Finish> {
+            async move { life(definition, context).await }.boxed_local()
+        }
+        let mut supervisor = supervisor(panics_inside);
+        supervisor.apply(diff(&[], &[definition("first"), definition("second")])).await;
+        until(&mut supervisor, "2 agents: 2 consuming").await;
+        assert_eq!(LIVES[0].load(Ordering::SeqCst), 2);
+        assert_eq!(LIVES[1].load(Ordering::SeqCst), 1);
+        supervisor.end();
+    }
+
+    #[tokio::test]
+    async fn a_changed_agent_is_replaced_and_an_unchanged_one_not_touched() {
+        static LIVES: AtomicU32 = AtomicU32::new(0);
+        fn life(_: Arc<AgentDefinition>, context: Context) -> LocalBoxFuture<'static, Finish> {
+            LIVES.fetch_add(1, Ordering::SeqCst);
+            obedient(context).boxed_local()
+        }
+        let mut supervisor = supervisor(life);
+        let old = [definition("changing"), definition("staying"), definition("leaving")];
+        supervisor.apply(diff(&[], &old)).await;
+        until(&mut supervisor, "3 agents: 3 consuming").await;
+        let changed = AgentDefinition { workers: 7, ..definition("changing") };
+        let new = [changed.clone(), definition("staying")];
+        supervisor.apply(diff(&supervisor.definitions(), &new)).await;
+        until(&mut supervisor, "2 agents: 2 consuming").await;
+        assert!(supervisor.definitions().contains(&changed));
+        assert_eq!(LIVES.load(Ordering::SeqCst), 4);
+        supervisor.drain();
+        until(&mut supervisor, "no agents").await;
+        supervisor.end();
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_gave_up_stays_down_until_its_definition_changes() {
+        fn life(definition: Arc<AgentDefinition>, context: Context) -> LocalBoxFuture<'static, Finish> {
+            if definition.workers == 7 {
+                return obedient(context).boxed_local();
+            }
+            async { Finish::GaveUp("max_retries is used up".to_owned()) }.boxed_local()
+        }
+        let mut supervisor = supervisor(life);
+        supervisor.apply(diff(&[], &[definition("one")])).await;
+        until(&mut supervisor, "1 agents: 1 stopped").await;
+        let mended = AgentDefinition { workers: 7, ..definition("one") };
+        supervisor.apply(diff(&supervisor.definitions(), &[mended])).await;
+        until(&mut supervisor, "1 agents: 1 consuming").await;
+        supervisor.end();
+    }
+}

@@ -8,29 +8,10 @@ use tokio::time::Instant;
 
 use super::window::Key;
 use crate::backend::{Backend, BackendError, Clients};
-use crate::config::definition::{AgentDefinition, BackendDefinition, Dispatch};
+use crate::config::definition::{AgentDefinition, Dispatch};
 use crate::delivery::Message;
-use crate::outcome::{Outcome, Reply, StatusPolicy, judge};
-use crate::request::{HttpRequest, Template};
-
-/// A backend with all that does not depend on the message.
-pub(super) struct Target {
-    pub(super) backend: Backend,
-    template: Template,
-    pub(super) required: bool,
-    pub(super) policy: StatusPolicy,
-}
-
-impl Target {
-    fn new(definition: &BackendDefinition, clients: &mut Clients) -> Result<Self, BackendError> {
-        Ok(Self {
-            backend: Backend::new(definition, clients)?,
-            template: Template::new(definition),
-            required: definition.required,
-            policy: definition.status.clone(),
-        })
-    }
-}
+use crate::outcome::{Outcome, Reply, judge};
+use crate::request::HttpRequest;
 
 /// What one backend said.
 pub(super) struct Report {
@@ -58,7 +39,7 @@ pub(super) type Job = LocalBoxFuture<'static, Finished>;
 /// All backends of an agent.
 #[derive(Clone)]
 pub(super) struct Targets {
-    all: Rc<[Target]>,
+    all: Rc<[Backend]>,
     dispatch: Dispatch,
 }
 
@@ -68,7 +49,7 @@ impl Targets {
         clients: &mut Clients,
     ) -> Result<Self, BackendError> {
         let targets: Result<Vec<_>, _> =
-            definition.backends.iter().map(|backend| Target::new(backend, clients)).collect();
+            definition.backends.iter().map(|backend| Backend::new(backend, clients)).collect();
         Ok(Self { all: targets?.into(), dispatch: definition.dispatch })
     }
 
@@ -76,7 +57,7 @@ impl Targets {
         self.all.len()
     }
 
-    pub(super) fn get(&self, target: usize) -> &Target {
+    pub(super) fn get(&self, target: usize) -> &Backend {
         &self.all[target]
     }
 
@@ -84,7 +65,7 @@ impl Targets {
     pub(super) fn attempt(&self, key: Key, message: &Message, attempt: u32, done: &[bool]) -> Job {
         let in_order = matches!(self.dispatch, Dispatch::Sequential);
         let open = (0..self.len())
-            .filter(|&target| !done[target] && (in_order || self.get(target).required));
+            .filter(|&target| !done[target] && (in_order || self.get(target).required()));
         let steps: Vec<_> =
             open.map(|target| (target, self.request(target, message, attempt))).collect();
         let targets = self.clone();
@@ -104,7 +85,7 @@ impl Targets {
         if matches!(self.dispatch, Dispatch::Sequential) {
             return Vec::new();
         }
-        let asides = (0..self.len()).filter(|&target| !self.get(target).required);
+        let asides = (0..self.len()).filter(|&target| !self.get(target).required());
         asides
             .map(|target| {
                 let request = self.request(target, message, 1);
@@ -121,7 +102,7 @@ impl Targets {
         let targets = self.clone();
         Box::pin(async move {
             let started = Instant::now();
-            let reply = targets.get(target).backend.probe().await;
+            let reply = targets.get(target).probe().await.reply;
             Finished::Probe(targets.report(target, reply, started))
         })
     }
@@ -132,15 +113,16 @@ impl Targets {
         message: &Message,
         attempt: u32,
     ) -> Result<HttpRequest, Reply> {
-        let template = &self.get(target).template;
-        template.build(message, attempt).map_err(|error| Reply::Impossible(error.to_string()))
+        self.get(target)
+            .request(message, attempt)
+            .map_err(|error| Reply::Impossible(error.to_string()))
     }
 
     async fn one_by_one(&self, steps: Vec<(usize, Result<HttpRequest, Reply>)>) -> Vec<Report> {
         let mut reports = Vec::with_capacity(steps.len());
         for (target, request) in steps {
             let report = self.send(target, request).await;
-            let stop = self.get(target).required && report.outcome != Outcome::Delivered;
+            let stop = self.get(target).required() && report.outcome != Outcome::Delivered;
             reports.push(report);
             if stop {
                 break;
@@ -152,14 +134,14 @@ impl Targets {
     async fn send(&self, target: usize, request: Result<HttpRequest, Reply>) -> Report {
         let started = Instant::now();
         let reply = match request {
-            Ok(request) => self.get(target).backend.send(request).await,
+            Ok(request) => self.get(target).send(request).await.reply,
             Err(impossible) => impossible,
         };
         self.report(target, reply, started)
     }
 
     fn report(&self, target: usize, reply: Reply, started: Instant) -> Report {
-        let outcome = judge(&reply, &self.get(target).policy);
+        let outcome = judge(&reply, self.get(target).policy());
         Report { target, reply, outcome, took: started.elapsed() }
     }
 }

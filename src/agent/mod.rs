@@ -252,7 +252,7 @@ impl Agent {
 
     fn aside_finished(&mut self, message_id: Option<String>, report: &attempt::Report) {
         self.asides -= 1;
-        let name = self.targets.get(report.target).backend.name();
+        let name = self.targets.get(report.target).name();
         line::aside(&self.definition.name, name, message_id.as_deref(), report);
     }
 

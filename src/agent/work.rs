@@ -161,7 +161,8 @@ impl Agent {
             // Its session is gone: the broker has handed it out again, or will.
             return Ok(());
         };
-        let decisive = || reports.iter().filter(|report| self.targets.get(report.target).required);
+        let decisive =
+            || reports.iter().filter(|report| self.targets.get(report.target).required());
         for report in reports.iter().filter(|report| report.outcome == Outcome::Delivered) {
             held.done[report.target] = true;
         }
@@ -177,7 +178,7 @@ impl Agent {
                 self.settle_judged(session, key, settlement).await
             }
             (Decision::Settle(settlement), Some(report)) => {
-                let name = self.targets.get(report.target).backend.name();
+                let name = self.targets.get(report.target).name();
                 line::failed(&self.definition.name, held, name, report, settlement, None);
                 self.settle_judged(session, key, settlement).await
             }
@@ -200,7 +201,7 @@ impl Agent {
         let now = Instant::now();
         let Some(held) = self.window.get(key) else { return };
         let agent = &self.definition.name;
-        let name = report.map(|report| self.targets.get(report.target).backend.name());
+        let name = report.map(|report| self.targets.get(report.target).name());
         match decision {
             Decision::Settle(_) => {}
             Decision::TryInPlace(wait) => {
@@ -234,12 +235,12 @@ impl Agent {
 
     /// Lets the hold take in a reply, and says what that changed.
     fn observe(&mut self, key: Option<Key>, report: &Report) {
-        if self.policy.auto_ack || !self.targets.get(report.target).required {
+        if self.policy.auto_ack || !self.targets.get(report.target).required() {
             return;
         }
         let now = Instant::now();
         let change = self.hold.observe(key, report.target, report.outcome, now, fastrand::f64());
-        let (agent, name) = (&self.definition.name, self.targets.get(report.target).backend.name());
+        let (agent, name) = (&self.definition.name, self.targets.get(report.target).name());
         match change {
             Change::None => return,
             Change::Began => error!(

@@ -265,3 +265,71 @@ pub enum Http2 {
     /// HTTP/1.1 only.
     Never,
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A definition as a small file would make it, for tests that care about little of it.
+    pub(crate) fn definition(name: &str) -> AgentDefinition {
+        let broker = BrokerAddress {
+            host: "127.0.0.1".to_owned(),
+            port: 5672,
+            username: "guest".to_owned(),
+            password: Secret::new("guest"),
+            vhost: "/".to_owned(),
+            auth: AuthMechanism::Plain,
+            heartbeat_seconds: 10,
+            connect_timeout: Duration::from_secs(10),
+            tls: None,
+        };
+        let queue = Queue {
+            name: name.to_owned(),
+            queue_type: None,
+            durable: true,
+            auto_delete: false,
+            exclusive: false,
+            arguments: BTreeMap::new(),
+        };
+        let source = Source {
+            brokers: vec![broker],
+            queue,
+            exchange: None,
+            topics: Vec::new(),
+            declare: Declare::Create,
+            prefetch_count: 100,
+            auto_ack: false,
+            nack_discard: false,
+            consumer_tag: None,
+            consumer_priority: None,
+        };
+        let backend = BackendDefinition {
+            name: Arc::from("127.0.0.1:8080"),
+            urls: vec![Url::parse("http://127.0.0.1:8080/").expect("it is a URL")],
+            method: "POST".to_owned(),
+            headers: Vec::new(),
+            timeout: Duration::from_secs(5),
+            required: true,
+            status: StatusPolicy::default(),
+            tls: TlsSettings::default(),
+            http2: Http2::Negotiate,
+        };
+        AgentDefinition {
+            name: Arc::from(name),
+            file: PathBuf::from(format!("{name}.toml")),
+            source,
+            workers: 10,
+            timeout: Duration::from_secs(5),
+            max_rate: None,
+            reconnect: Reconnect {
+                max_retries: None,
+                strategy: Strategy::ExponentialJitter,
+                health_interval: Duration::from_secs(10),
+            },
+            dispatch: Dispatch::Parallel,
+            retry: RetryPolicy { in_place: 2, delays: vec![Duration::from_secs(5)], jitter: 0.2 },
+            hold_max: Duration::from_secs(300),
+            backends: vec![backend],
+        }
+    }
+}

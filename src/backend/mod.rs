@@ -1,0 +1,247 @@
+//! One HTTP service: its request is sent, timed, and what comes back is told in our own words.
+//!
+//! The only place that names the HTTP client library. A request is sent at most once for each
+//! call of [`Backend::send`]: no redirect is followed, nothing is retried after its first byte
+//! has left, and a second host is tried only where nothing reached the first.
+
+mod clients;
+mod content;
+mod failure;
+mod hosts;
+mod retry_after;
+
+use std::cell::RefCell;
+use std::fmt;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use tokio::time::{Instant, timeout, timeout_at};
+use url::{Position, Url};
+
+pub use self::clients::Clients;
+use self::content::{Begun, MarkedBody};
+use self::hosts::Hosts;
+use crate::config::definition::BackendDefinition;
+use crate::delivery::Message;
+use crate::outcome::{NotSent, Reply, StatusPolicy, Unanswered};
+use crate::request::{HttpRequest, Impossible, Template, TemplateError};
+use crate::tls::TlsError;
+
+/// The most bytes of a failing reply's body that are kept to be shown.
+pub const EXCERPT_BYTES_MAX: usize = 4 * 1024;
+
+/// How long the reply's body is waited for once its head is there.
+const BODY_TIMEOUT_MAX: Duration = Duration::from_secs(1);
+
+/// Why a backend cannot be made from its definition.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BackendError {
+    /// Its requests cannot be.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    /// Its TLS cannot be.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The HTTP client refused its settings.
+    #[error("no HTTP client can be made: {0}")]
+    Client(String),
+}
+
+/// What one attempt brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// What came back, or why nothing did.
+    pub reply: Reply,
+    /// The start of the body of a reply that is no 2xx, at most [`EXCERPT_BYTES_MAX`]: the
+    /// backend's own words, as they came.
+    pub excerpt: Bytes,
+}
+
+impl From<Reply> for Answer {
+    fn from(reply: Reply) -> Self {
+        Self { reply, excerpt: Bytes::new() }
+    }
+}
+
+/// One HTTP service that messages are handed to. Cheap to clone; lives on one thread.
+#[derive(Clone)]
+pub struct Backend {
+    inner: Rc<Inner>,
+}
+
+struct Inner {
+    name: Arc<str>,
+    required: bool,
+    timeout: Duration,
+    policy: StatusPolicy,
+    template: Template,
+    urls: Vec<Url>,
+    hosts: RefCell<Hosts>,
+    client: Rc<reqwest::Client>,
+}
+
+impl fmt::Debug for Backend {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Backend").field("name", &self.inner.name).finish_non_exhaustive()
+    }
+}
+
+impl Backend {
+    /// Prepares to speak to the service of `definition`; nothing is sent yet.
+    ///
+    /// # Errors
+    ///
+    /// [`BackendError`] where its TLS files cannot be used or its requests cannot be made.
+    pub fn new(
+        definition: &BackendDefinition,
+        clients: &mut Clients,
+    ) -> Result<Self, BackendError> {
+        let inner = Inner {
+            name: Arc::clone(&definition.name),
+            required: definition.required,
+            timeout: definition.timeout,
+            policy: definition.status.clone(),
+            template: Template::new(definition)?,
+            urls: definition.urls.clone(),
+            hosts: RefCell::new(Hosts::new(definition.urls.len())),
+            client: clients.get(definition)?,
+        };
+        Ok(Self { inner: Rc::new(inner) })
+    }
+
+    /// Its name for logs.
+    #[must_use]
+    pub fn name(&self) -> &Arc<str> {
+        &self.inner.name
+    }
+
+    /// Whether its answer decides what becomes of the message.
+    #[must_use]
+    pub fn required(&self) -> bool {
+        self.inner.required
+    }
+
+    /// The limit of one attempt, from its start to the last byte of the reply's head.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        self.inner.timeout
+    }
+
+    /// What its statuses mean.
+    #[must_use]
+    pub fn policy(&self) -> &StatusPolicy {
+        &self.inner.policy
+    }
+
+    /// The request for `message`; see [`Template::build`].
+    ///
+    /// # Errors
+    ///
+    /// [`Impossible`] when the message can never be sent to this backend.
+    pub fn request(&self, message: &Message, attempt: u32) -> Result<HttpRequest, Impossible> {
+        self.inner.template.build(message, attempt)
+    }
+
+    /// Sends `request` once and waits for the reply, at most [`timeout`](Self::timeout) and a
+    /// second more for the reply's body.
+    ///
+    /// Goes to the hosts in turn. One that cannot be reached is passed over for 1 s, doubling
+    /// up to 30 s, and the next one tried at once; [`Reply::NotSent`] means that none could be.
+    ///
+    /// Dropping the future gives the attempt up: what was sent may have arrived.
+    pub fn send(&self, request: HttpRequest) -> impl Future<Output = Answer> + use<> {
+        let inner = Rc::clone(&self.inner);
+        async move { inner.attempt(request).await }
+    }
+
+    /// Asks with a `HEAD` whether the service is there; limits as for [`send`](Self::send).
+    ///
+    /// Any status says that it is, even one that refuses the method.
+    pub fn probe(&self) -> impl Future<Output = Answer> + use<> {
+        self.send(self.inner.template.probe())
+    }
+}
+
+impl Inner {
+    async fn attempt(&self, request: HttpRequest) -> Answer {
+        let deadline = Instant::now() + self.timeout;
+        let mut tried = Vec::new();
+        let mut failure = Reply::NotSent(NotSent::Connect, "no host is configured".to_owned());
+        while let Some(host) = self.next_host(&tried) {
+            tried.push(host);
+            let untried = self.urls.len() - tried.len();
+            let answer = self.try_host(host, request.clone(), deadline, untried).await;
+            if !matches!(answer.reply, Reply::NotSent(..)) {
+                self.hosts.borrow_mut().reached(host);
+                return answer;
+            }
+            self.hosts.borrow_mut().failed(host, Instant::now());
+            failure = answer.reply;
+        }
+        failure.into()
+    }
+
+    fn next_host(&self, tried: &[usize]) -> Option<usize> {
+        self.hosts.borrow_mut().pick(Instant::now(), tried)
+    }
+
+    /// One host's share of an attempt; `untried` hosts are to have their share of time after it.
+    async fn try_host(
+        &self,
+        host: usize,
+        request: HttpRequest,
+        deadline: Instant,
+        untried: usize,
+    ) -> Answer {
+        let url = &self.urls[host];
+        let begun = Begun::default();
+        let mut response = pin!(self.client.execute(to_library(url, request, &begun)));
+        let share = u32::try_from(untried + 1).unwrap_or(u32::MAX);
+        let connect_limit =
+            (deadline.duration_since(Instant::now()) / share).min(clients::CONNECT_TIMEOUT_MAX);
+        let mut result = timeout(connect_limit, response.as_mut()).await;
+        if result.is_err() {
+            if !begun.get() {
+                let text = format!("{}: gave up after {connect_limit:.1?}", authority(url));
+                return Reply::NotSent(NotSent::ConnectTimeout, text).into();
+            }
+            result = timeout_at(deadline, response).await;
+        }
+        let Ok(result) = result else {
+            let text = format!("{}: gave up after {:.1?}", authority(url), self.timeout);
+            return Reply::Unanswered(Unanswered::Timeout, text).into();
+        };
+        match result {
+            Ok(response) => answer(response, deadline).await,
+            Err(error) => {
+                let secure = url.scheme() == "https";
+                failure::reply(&error, begun.get(), secure, authority(url)).into()
+            }
+        }
+    }
+}
+
+fn to_library(url: &Url, request: HttpRequest, begun: &Begun) -> reqwest::Request {
+    let mut library = reqwest::Request::new(request.method, url.clone());
+    *library.headers_mut() = request.headers;
+    let body = MarkedBody::new(request.body, begun.clone());
+    *library.body_mut() = Some(reqwest::Body::wrap(body));
+    library
+}
+
+async fn answer(response: reqwest::Response, deadline: Instant) -> Answer {
+    let status = response.status();
+    let retry_after = retry_after::retry_after(response.headers(), SystemTime::now());
+    let keep_max = if status.is_success() { 0 } else { EXCERPT_BYTES_MAX };
+    let body_deadline = deadline.min(Instant::now() + BODY_TIMEOUT_MAX);
+    let excerpt = content::read_start(response, keep_max, body_deadline).await;
+    Answer { reply: Reply::Answered { status: status.as_u16(), retry_after }, excerpt }
+}
+
+/// Host and port, by which one host of several is known; never path or query.
+fn authority(url: &Url) -> &str {
+    &url[Position::BeforeHost..Position::AfterPort]
+}
