@@ -83,19 +83,18 @@ impl Properties {
         self.0.priority()
     }
 
-    /// All headers, in no promised order.
+    /// All headers, in the order of the wire; a name may stand there more than once.
     pub fn headers(&self) -> impl Iterator<Item = (&[u8], Field<'_>)> {
-        let table = self.0.headers().map(AsRef::as_ref).into_iter().flatten();
-        table.map(|(name, value): (&amqprs::FieldName, &FieldValue)| {
-            (name_bytes(name), field(value))
-        })
+        let fields = self.0.headers().into_iter().flatten();
+        fields.map(|header| (header.name_bytes(), field(&header)))
     }
 
-    /// One header.
+    /// One header: of several with the same name, the last.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<Field<'_>> {
-        let name = amqprs::ShortStr::try_from(name).ok()?;
-        self.0.headers()?.get(&name).map(field)
+        let fields = self.0.headers()?.iter();
+        let named = fields.filter(|header| header.name_bytes() == name.as_bytes());
+        named.last().map(|header| field(&header))
     }
 }
 
@@ -109,25 +108,24 @@ impl fmt::Debug for Properties {
     }
 }
 
-fn name_bytes(name: &amqprs::FieldName) -> &[u8] {
-    AsRef::<String>::as_ref(name).as_bytes()
-}
-
-fn field(value: &FieldValue) -> Field<'_> {
-    match value {
-        FieldValue::t(value) => Field::Boolean(*value),
-        FieldValue::b(value) => Field::Integer((*value).into()),
-        FieldValue::B(value) => Field::Integer((*value).into()),
-        FieldValue::s(value) => Field::Integer((*value).into()),
-        FieldValue::u(value) => Field::Integer((*value).into()),
-        FieldValue::I(value) => Field::Integer((*value).into()),
-        FieldValue::i(value) => Field::Integer((*value).into()),
-        FieldValue::l(value) => Field::Integer(*value),
-        FieldValue::f(value) => Field::Float((*value).into()),
-        FieldValue::d(value) => Field::Float(*value),
-        FieldValue::S(value) => Field::Text(AsRef::<String>::as_ref(value).as_bytes()),
-        FieldValue::T(value) => Field::Timestamp(*value),
-        FieldValue::x(_)
+fn field<'a>(header: &amqprs::Field<'a>) -> Field<'a> {
+    if let b'S' | b'x' = header.tag() {
+        return Field::Text(header.value_bytes());
+    }
+    match header.value() {
+        FieldValue::t(value) => Field::Boolean(value),
+        FieldValue::b(value) => Field::Integer(value.into()),
+        FieldValue::B(value) => Field::Integer(value.into()),
+        FieldValue::s(value) | FieldValue::U(value) => Field::Integer(value.into()),
+        FieldValue::u(value) => Field::Integer(value.into()),
+        FieldValue::I(value) => Field::Integer(value.into()),
+        FieldValue::i(value) => Field::Integer(value.into()),
+        FieldValue::l(value) | FieldValue::L(value) => Field::Integer(value),
+        FieldValue::f(value) => Field::Float(value.into()),
+        FieldValue::d(value) => Field::Float(value),
+        FieldValue::T(value) => Field::Timestamp(value),
+        FieldValue::S(_)
+        | FieldValue::x(_)
         | FieldValue::D(_)
         | FieldValue::A(_)
         | FieldValue::F(_)

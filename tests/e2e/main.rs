@@ -1,0 +1,12 @@
+//! End to end: the real daemon between real RabbitMQ nodes and scripted HTTP backends.
+//!
+//! `scripts/test` starts the brokers and names them in `AMQP_AGENTD_TEST_BROKER_3` and `_4`;
+//! without these a run starts nodes of its own and removes them when it ends. Each test has a
+//! virtual host to itself, waits for what it expects with a generous deadline, and asserts
+//! nothing of how long things take.
+
+#[cfg(test)]
+mod support;
+
+#[cfg(test)]
+mod support_works;
