@@ -6,10 +6,11 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tracing::{error, info, warn};
 
 use crate::agent;
+use crate::config::definition::DaemonSettings;
 use crate::config::{self, Loaded, Paths, Process, Severity, diff::diff};
 use crate::signals::{Signal, Signals};
 use crate::supervisor::Supervisor;
@@ -18,6 +19,9 @@ use crate::threads::Threads;
 
 /// How often the status line is looked at.
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long an agent has to give back what it holds, once it no longer waits for replies.
+const GIVE_BACK_MAX: Duration = Duration::from_secs(8);
 
 /// How the daemon ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,11 +37,12 @@ pub enum Exit {
 /// # Errors
 /// When the system gives no thread.
 pub async fn run(paths: &Paths, loaded: Loaded, mut signals: Signals) -> io::Result<Exit> {
-    let threads = loaded.settings.threads.unwrap_or_else(default_threads);
+    let settings = loaded.settings.clone();
+    let threads = settings.threads.unwrap_or_else(default_threads);
     let (threads, endings) = Threads::start(threads, |definition, context| {
         agent::run(definition, context).boxed_local()
     })?;
-    let mut supervisor = Supervisor::new(threads, endings, loaded.settings.drain_timeout);
+    let mut supervisor = Supervisor::new(threads, endings, settings.drain_timeout);
     tell_problems(&loaded);
     info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -62,7 +67,7 @@ pub async fn run(paths: &Paths, loaded: Loaded, mut signals: Signals) -> io::Res
     loop {
         tokio::select! {
             signal = signals.next() => match signal {
-                Signal::Reload => reload(paths, &mut supervisor, &mut notifier).await,
+                Signal::Reload => reload(paths, &settings, &mut supervisor, &mut notifier).await,
                 Signal::Stop => break,
             },
             () = supervisor.next() => {}
@@ -75,13 +80,18 @@ pub async fn run(paths: &Paths, loaded: Loaded, mut signals: Signals) -> io::Res
             }
         }
     }
-    let exit = stop(&mut supervisor, &mut signals, &mut notifier).await;
+    let exit = stop(settings.drain_timeout, &mut supervisor, &mut signals, &mut notifier).await;
     supervisor.end();
     Ok(exit)
 }
 
 /// Reads the files again and applies the difference; a broken file leaves its agent as it runs.
-async fn reload(paths: &Paths, supervisor: &mut Supervisor, notifier: &mut Notifier) {
+async fn reload(
+    paths: &Paths,
+    settings: &DaemonSettings,
+    supervisor: &mut Supervisor,
+    notifier: &mut Notifier,
+) {
     notifier.reloading();
     let loaded = config::load(paths, &Process);
     tell_problems(&loaded);
@@ -90,6 +100,11 @@ async fn reload(paths: &Paths, supervisor: &mut Supervisor, notifier: &mut Notif
         error!("reload refused: the main file is broken, everything runs on as it is");
         notifier.ready(&format!("reload refused; {}", supervisor.status()));
         return;
+    }
+    if loaded.settings != *settings {
+        warn!(
+            "the main file's [daemon] or [log] changed: that takes a restart, only agents are reloaded"
+        );
     }
     let mut wanted = loaded.agents;
     for agent in &running {
@@ -113,11 +128,20 @@ async fn reload(paths: &Paths, supervisor: &mut Supervisor, notifier: &mut Notif
 }
 
 /// Drains all agents; a second signal ends them at once.
-async fn stop(supervisor: &mut Supervisor, signals: &mut Signals, notifier: &mut Notifier) -> Exit {
+///
+/// Each agent keeps its own deadline. The one here is for an agent that cannot, because its
+/// broker takes nothing any more, say.
+async fn stop(
+    drain_timeout: Duration,
+    supervisor: &mut Supervisor,
+    signals: &mut Signals,
+    notifier: &mut Notifier,
+) -> Exit {
     info!("stopping: taking no more messages, finishing those in flight");
     notifier.stopping("draining");
     let began = Instant::now();
     let mut exit = Exit::Fine;
+    let mut give_up_at = began + drain_timeout + GIVE_BACK_MAX;
     supervisor.drain();
     while !supervisor.is_empty() {
         tokio::select! {
@@ -125,11 +149,16 @@ async fn stop(supervisor: &mut Supervisor, signals: &mut Signals, notifier: &mut
                 Signal::Stop => {
                     warn!("stopping at once: giving back what is in flight, it may arrive twice");
                     exit = Exit::CutShort;
+                    give_up_at = give_up_at.min(Instant::now() + GIVE_BACK_MAX);
                     supervisor.abort();
                 }
                 Signal::Reload => warn!("not reloading: the daemon is stopping"),
             },
             () = supervisor.next() => {}
+            () = sleep_until(give_up_at) => {
+                warn!("some agents did not end in time; the broker hands out again what they held");
+                return Exit::CutShort;
+            }
         }
     }
     info!(after_ms = %began.elapsed().as_millis(), "stopped");

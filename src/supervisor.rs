@@ -72,6 +72,20 @@ impl Supervisor {
         for definition in difference.started {
             self.engage(definition).await;
         }
+        self.revive(&difference.unchanged).await;
+    }
+
+    /// Begins agents again that gave up: a reload is somebody's word that it is worth it.
+    async fn revive(&mut self, names: &[Arc<str>]) {
+        for name in names {
+            let Some(agent) = self.agents.get(name) else { continue };
+            if agent.wanted && matches!(agent.phase, Phase::GaveUp(_)) {
+                let phase = self.begin(Arc::clone(&agent.definition)).await;
+                if let Some(agent) = self.agents.get_mut(name) {
+                    agent.phase = phase;
+                }
+            }
+        }
     }
 
     /// Does what is next: hears of an ending, or begins an agent again. Cancel-safe.
@@ -155,6 +169,7 @@ impl Supervisor {
             .collect();
         match states.as_slice() {
             [] => "no agents".to_owned(),
+            [_] if self.agents.len() == 1 => format!("1 agent: {}", states.join(", ")),
             _ => format!("{} agents: {}", self.agents.len(), states.join(", ")),
         }
     }
@@ -278,13 +293,19 @@ mod tests {
     #[tokio::test]
     async fn an_agent_that_panics_is_started_again_and_no_other_notices() {
         static LIVES: [AtomicU32; 2] = [AtomicU32::new(0), AtomicU32::new(0)];
-        fn life(definition: Arc<AgentDefinition>, context: Context) -> LocalBoxFuture<'static, Finish> {
+        fn life(
+            definition: Arc<AgentDefinition>,
+            context: Context,
+        ) -> LocalBoxFuture<'static, Finish> {
             let is_first = &*definition.name == "first";
             let life = LIVES[usize::from(!is_first)].fetch_add(1, Ordering::SeqCst);
             assert!(!(is_first && life == 0), "provoked by the test");
             obedient(context).boxed_local()
         }
-        fn panics_inside(definition: Arc<AgentDefinition>, context: Context) -> LocalBoxFuture<'static, Finish> {
+        fn panics_inside(
+            definition: Arc<AgentDefinition>,
+            context: Context,
+        ) -> LocalBoxFuture<'static, Finish> {
             async move { life(definition, context).await }.boxed_local()
         }
         let mut supervisor = supervisor(panics_inside);
@@ -318,19 +339,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_agent_that_gave_up_stays_down_until_its_definition_changes() {
-        fn life(definition: Arc<AgentDefinition>, context: Context) -> LocalBoxFuture<'static, Finish> {
-            if definition.workers == 7 {
+    async fn an_agent_that_gave_up_stays_down_until_a_reload() {
+        fn life(
+            definition: Arc<AgentDefinition>,
+            context: Context,
+        ) -> LocalBoxFuture<'static, Finish> {
+            static IS_MENDED: AtomicU32 = AtomicU32::new(0);
+            if IS_MENDED.fetch_add(1, Ordering::SeqCst) > 0 {
                 return obedient(context).boxed_local();
             }
             async { Finish::GaveUp("max_retries is used up".to_owned()) }.boxed_local()
         }
         let mut supervisor = supervisor(life);
         supervisor.apply(diff(&[], &[definition("one")])).await;
-        until(&mut supervisor, "1 agents: 1 stopped").await;
-        let mended = AgentDefinition { workers: 7, ..definition("one") };
-        supervisor.apply(diff(&supervisor.definitions(), &[mended])).await;
-        until(&mut supervisor, "1 agents: 1 consuming").await;
+        until(&mut supervisor, "1 agent: 1 stopped").await;
+        supervisor.apply(diff(&supervisor.definitions(), &[definition("one")])).await;
+        until(&mut supervisor, "1 agent: 1 consuming").await;
         supervisor.end();
     }
 }

@@ -80,21 +80,20 @@ impl Targets {
         }
     }
 
-    /// Tells the backends that do not decide, each once; in sequence they have their turn instead.
-    pub(super) fn asides(&self, message: &Message) -> Vec<Job> {
-        if matches!(self.dispatch, Dispatch::Sequential) {
-            return Vec::new();
-        }
-        let asides = (0..self.len()).filter(|&target| !self.get(target).required());
-        asides
-            .map(|target| {
-                let request = self.request(target, message, 1);
-                let id = message.properties.message_id().map(str::to_owned);
-                let targets = self.clone();
-                Box::pin(async move { Finished::Aside(id, targets.send(target, request).await) })
-                    as Job
-            })
-            .collect()
+    /// The backends that do not decide and are not `done`: they are told beside the others.
+    /// In sequence there are none, since each has its turn.
+    pub(super) fn beside<'a>(&'a self, done: &'a [bool]) -> impl Iterator<Item = usize> + 'a {
+        let is_parallel = matches!(self.dispatch, Dispatch::Parallel);
+        let all = (0..self.len()).filter(move |_| is_parallel);
+        all.filter(|&target| !done[target] && !self.get(target).required())
+    }
+
+    /// Tells one backend that does not decide.
+    pub(super) fn aside(&self, target: usize, message: &Message) -> Job {
+        let request = self.request(target, message, 1);
+        let id = message.properties.message_id().map(str::to_owned);
+        let targets = self.clone();
+        Box::pin(async move { Finished::Aside(id, targets.send(target, request).await) })
     }
 
     /// Asks a backend whether it is well, without a message.

@@ -8,7 +8,7 @@ use tracing::{debug, info, warn};
 use super::attempt::Report;
 use super::window::Held;
 use crate::broker::Session;
-use crate::config::definition::{AgentDefinition, AuthMechanism, BrokerAddress};
+use crate::config::definition::{AgentDefinition, AuthMechanism, BrokerAddress, Declare};
 use crate::outcome::Outcome;
 use crate::settlement::Settlement;
 
@@ -33,7 +33,11 @@ pub(super) fn connected(
         queue = %source.queue.name,
         exchange = source.exchange.as_ref().map(|exchange| exchange.name.as_str()),
         topics = ?source.topics,
-        declare = ?source.declare,
+        declare = match source.declare {
+            Declare::Create => "create",
+            Declare::Passive => "passive",
+            Declare::Skip => "skip",
+        },
         window = source.prefetch_count,
         workers = definition.workers,
         consumer_tag = session.consumer_tag(),
@@ -108,6 +112,12 @@ pub(super) fn aside(agent: &Arc<str>, backend: &str, message_id: Option<&str>, r
     if report.outcome != Outcome::Delivered {
         warn!(agent = %agent, message_id, backend, "not told, and not required to be: {}", report.reply);
     }
+}
+
+/// A backend that does not decide was not even asked: too many of its requests are under way.
+pub(super) fn aside_skipped(agent: &Arc<str>, backend: &str, held: &Held) {
+    let message_id = held.delivery.message().properties.message_id();
+    warn!(agent = %agent, message_id, backend, "not told, and not required to be: too many requests to such backends are under way");
 }
 
 /// The number of the try that just ended, over all deliveries that the broker tells of.

@@ -274,6 +274,16 @@ impl Agent {
     }
 }
 
+impl Drop for Agent {
+    /// An agent that is dropped, because it panicked or outstayed its stop, took its session
+    /// along: the broker hands out again what was held.
+    fn drop(&mut self) {
+        for held in self.window.take_all() {
+            held.delivery.abandon();
+        }
+    }
+}
+
 /// Returns once the order is no longer to run. Cancel-safe.
 async fn ordered_to_end(orders: &mut watch::Receiver<Order>) {
     // A supervisor that is gone wants everything to end.

@@ -111,10 +111,17 @@ impl Agent {
             let message = held.delivery.message();
             let attempt = held.attempts.before.saturating_add(held.attempts.here).saturating_add(1);
             let job = self.targets.attempt(key, message, attempt, &held.done);
-            if held.attempts.here == 0 && self.asides < workers {
-                let asides = self.targets.asides(message);
-                self.asides += asides.len();
-                self.jobs.extend(asides);
+            // Told once, whatever comes of it; one that hangs costs the others nothing but this limit.
+            let beside: Vec<_> = self.targets.beside(&held.done).collect();
+            for target in beside {
+                held.done[target] = true;
+                if self.asides < workers {
+                    self.asides += 1;
+                    self.jobs.push(self.targets.aside(target, held.delivery.message()));
+                } else {
+                    let name = self.targets.get(target).name();
+                    line::aside_skipped(&self.definition.name, name, held);
+                }
             }
             self.jobs.push(job);
             self.in_flight += 1;
@@ -163,8 +170,15 @@ impl Agent {
         };
         let decisive =
             || reports.iter().filter(|report| self.targets.get(report.target).required());
-        for report in reports.iter().filter(|report| report.outcome == Outcome::Delivered) {
-            held.done[report.target] = true;
+        for report in &reports {
+            let backend = self.targets.get(report.target);
+            if report.outcome == Outcome::Delivered {
+                held.done[report.target] = true;
+            } else if !backend.required() {
+                held.done[report.target] = true;
+                let id = held.delivery.message().properties.message_id();
+                line::aside(&self.definition.name, backend.name(), id, report);
+            }
         }
         let outcome = join(decisive().map(|report| report.outcome));
         if !matches!(outcome, Outcome::Unwell { .. }) {
@@ -347,7 +361,7 @@ impl Agent {
             self.stop_consuming(session).await?;
         }
         self.give_back_idle(session).await?;
-        while self.in_flight > 0 {
+        while self.in_flight + self.asides > 0 {
             tokio::select! {
                 biased;
                 () = ordered_to_abort(&mut self.orders) => break,

@@ -71,7 +71,10 @@ fn credentials(address: &BrokerAddress) -> SecurityCredentials {
 fn refused(error: &Error) -> Ended {
     match error {
         Error::NetworkError(text) if is_login_refusal(text) => Ended::LoginRefused,
-        Error::NetworkError(text) => Ended::Unreachable(text.clone()),
+        Error::NetworkError(text) => {
+            let text = text.strip_prefix("network io error: ").unwrap_or(text);
+            Ended::Unreachable(text.to_owned())
+        }
         Error::ConnectionOpenError(text) => Ended::OpenRefused(text.clone()),
         other => Ended::LibraryFailed(other.to_string()),
     }

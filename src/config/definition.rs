@@ -266,7 +266,6 @@ pub enum Http2 {
     Never,
 }
 
-#[cfg(test)]
 pub(crate) mod tests {
     use super::*;
 
