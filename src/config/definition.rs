@@ -266,6 +266,7 @@ pub enum Http2 {
     Never,
 }
 
+#[cfg(test)]
 pub(crate) mod tests {
     use super::*;
 
