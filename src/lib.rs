@@ -4,6 +4,7 @@
 pub mod backoff;
 pub mod backend;
 pub mod broker;
+pub mod cli;
 pub mod config;
 pub mod delivery;
 pub mod outcome;
