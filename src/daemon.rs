@@ -11,7 +11,8 @@ use tracing::{error, info, warn};
 
 use crate::agent;
 use crate::config::definition::DaemonSettings;
-use crate::config::{self, Loaded, Paths, Process, Severity, diff::diff};
+use crate::config::diff::{diff, keeping_broken};
+use crate::config::{self, Loaded, Paths, ProcessEnvironment};
 use crate::signals::{Signal, Signals};
 use crate::supervisor::Supervisor;
 use crate::systemd::Notifier;
@@ -49,11 +50,11 @@ pub async fn run(paths: &Paths, loaded: Loaded, mut signals: Signals) -> io::Res
         pid = std::process::id(),
         agents = loaded.agents.len(),
         config = %paths.main_file().display(),
-        agents_dir = %paths.agents_dir().display(),
+        agents_dir = %paths.agents_directory().display(),
         "started"
     );
     if loaded.agents.is_empty() {
-        warn!("no agents: put a file into {} and reload", paths.agents_dir().display());
+        warn!("no agents: put a file into {} and reload", paths.agents_directory().display());
     }
     supervisor.apply(diff(&[], &loaded.agents)).await;
 
@@ -93,7 +94,7 @@ async fn reload(
     notifier: &mut Notifier,
 ) {
     notifier.reloading();
-    let loaded = config::load(paths, &Process);
+    let loaded = config::load(paths, &ProcessEnvironment);
     tell_problems(&loaded);
     let running = supervisor.definitions();
     if loaded.main_file_is_broken {
@@ -106,13 +107,9 @@ async fn reload(
             "the main file's [daemon] or [log] changed: that takes a restart, only agents are reloaded"
         );
     }
-    let mut wanted = loaded.agents;
-    for agent in &running {
-        let is_taken = wanted.iter().any(|other| other.name == agent.name);
-        if loaded.broken.contains(&agent.file) && !is_taken {
-            warn!(agent = %agent.name, file = %agent.file.display(), "its file is broken, the agent runs on as it is");
-            wanted.push(agent.clone());
-        }
+    let wanted = keeping_broken(&running, loaded.agents, &loaded.broken);
+    for agent in running.iter().filter(|agent| loaded.broken.contains(&agent.file)) {
+        warn!(agent = %agent.name, file = %agent.file.display(), "its file is broken, the agent runs on as it was");
     }
     let difference = diff(&running, &wanted);
     info!(
@@ -168,9 +165,10 @@ async fn stop(
 /// Each problem is a line, as `check` would print it.
 fn tell_problems(loaded: &Loaded) {
     for problem in &loaded.problems {
-        match problem.severity {
-            Severity::Error => error!("{problem}"),
-            Severity::Warning => warn!("{problem}"),
+        if problem.is_error() {
+            error!("{problem}");
+        } else {
+            warn!("{problem}");
         }
     }
 }

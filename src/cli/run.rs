@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::{BAD_CONFIGURATION, FAILED, FINE};
-use crate::config::{self, Paths, Process, Severity};
+use crate::config::{self, Paths, ProcessEnvironment};
 use crate::daemon::{self, Exit};
 use crate::signals::Signals;
 use crate::{logging, tls};
@@ -13,10 +13,10 @@ use crate::{logging, tls};
 /// Files are read before logging starts, since they say where the log goes. One broken agent
 /// file does not keep the others from running; nothing left to run, or a broken main file, does.
 pub(super) fn run(paths: &Paths) -> u8 {
-    let loaded = config::load(paths, &Process);
+    let loaded = config::load(paths, &ProcessEnvironment);
     let nothing_left = loaded.agents.is_empty() && !loaded.broken.is_empty();
     if loaded.main_file_is_broken || nothing_left {
-        let errors = loaded.problems.iter().filter(|problem| problem.severity == Severity::Error);
+        let errors = loaded.problems.iter().filter(|problem| problem.is_error());
         for problem in errors {
             say(&problem.to_string());
         }

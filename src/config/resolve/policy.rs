@@ -1,0 +1,150 @@
+//! `[consumer]`, `[connection]`, `[retry]` and `[dispatch]`: numbers and words.
+
+use std::time::Duration;
+
+use toml::Spanned;
+
+use super::number::Shown;
+use super::{Limits, Scope, choice, number, period, whole};
+use crate::backoff::Strategy;
+use crate::config::definition::{Dispatch, Reconnect, RetryPolicy};
+use crate::config::spec::AgentSpec;
+use crate::settlement::HELD_MAX;
+
+const DAY: Duration = Duration::from_hours(24);
+
+/// `consumer.workers`
+pub(super) fn workers(spec: &AgentSpec, prefetch_count: u16, scope: &mut Scope<'_, '_>) -> u16 {
+    const DEFAULT: u16 = 10;
+    let key = spec.consumer.as_ref().and_then(|consumer| consumer.get_ref().workers.as_ref());
+    let limits = Limits { key: "workers", lowest: 1, highest: 65_535, because: "" };
+    let Some(workers) = whole(key, &limits, scope.report) else {
+        return DEFAULT.min(prefetch_count);
+    };
+    if let Some(key) = key
+        && workers > prefetch_count
+    {
+        scope.report.warning(
+            &key.span(),
+            format!("{workers} workers can never be busy: `prefetch_count` is {prefetch_count}"),
+            "raise `prefetch_count` or lower `workers`",
+        );
+    }
+    workers
+}
+
+/// `consumer.max_rate`
+pub(super) fn max_rate(spec: &AgentSpec, scope: &mut Scope<'_, '_>) -> Option<f64> {
+    let key = spec.consumer.as_ref().and_then(|consumer| consumer.get_ref().max_rate.as_ref());
+    let limits =
+        Limits { key: "max_rate", lowest: 0.0, highest: 1e6, because: ", where 0 is no limit" };
+    let rate = number(key, &limits, scope.report)?;
+    if let Some(key) = key
+        && rate > 0.0
+        && rate < 1.0 / 3600.0
+    {
+        scope.report.spoil(
+            &key.span(),
+            "`max_rate` is less than one message an hour",
+            "use a higher rate, or 0 for no limit",
+        );
+    }
+    (rate > 0.0).then_some(rate)
+}
+
+/// `[connection]`
+pub(super) fn reconnect(spec: &AgentSpec, scope: &mut Scope<'_, '_>) -> Reconnect {
+    let spec = spec.connection.as_ref().map(Spanned::get_ref);
+    let max_retries = Limits {
+        key: "max_retries",
+        lowest: 0,
+        highest: i64::from(u32::MAX),
+        because: ", where 0 is for ever",
+    };
+    let retries: Option<u32> =
+        whole(spec.and_then(|spec| spec.max_retries.as_ref()), &max_retries, scope.report);
+    let strategy = spec.and_then(|spec| {
+        choice(spec.backoff_strategy.as_ref(), "backoff_strategy", &Strategy::NAMES, scope.report)
+    });
+    let health_interval = Limits {
+        key: "health_interval",
+        lowest: Duration::from_secs(1),
+        highest: DAY,
+        because: "",
+    };
+    let health_interval =
+        period(spec.and_then(|spec| spec.health_interval.as_ref()), &health_interval, scope.report);
+    Reconnect {
+        max_retries: retries.filter(|retries| *retries > 0),
+        strategy: strategy.unwrap_or(Strategy::ExponentialJitter),
+        health_interval: health_interval.unwrap_or(Duration::from_secs(10)),
+    }
+}
+
+/// `hold.release_after`
+pub(super) fn hold_max(spec: &AgentSpec, scope: &mut Scope<'_, '_>) -> Duration {
+    let key = spec.hold.as_ref().and_then(|hold| hold.get_ref().release_after.as_ref());
+    let limits = Limits {
+        key: "release_after",
+        lowest: Duration::from_secs(1),
+        highest: Duration::from_mins(10),
+        because: ", a third of RabbitMQ's consumer_timeout",
+    };
+    period(key, &limits, scope.report).unwrap_or(Duration::from_mins(5))
+}
+
+/// `[dispatch]`
+pub(super) fn dispatch(spec: &AgentSpec, scope: &mut Scope<'_, '_>) -> Dispatch {
+    const MODES: [(&str, Dispatch); 2] =
+        [("parallel", Dispatch::Parallel), ("sequential", Dispatch::Sequential)];
+    let mode = spec.dispatch.as_ref().and_then(|dispatch| {
+        choice(dispatch.get_ref().mode.as_ref(), "mode", &MODES, scope.report)
+    });
+    mode.unwrap_or(Dispatch::Parallel)
+}
+
+/// `[retry]`
+pub(super) fn retry(spec: &AgentSpec, scope: &mut Scope<'_, '_>) -> RetryPolicy {
+    let spec = spec.retry.as_ref().map(Spanned::get_ref);
+    let in_place = Limits { key: "in_place", lowest: 0, highest: 100, because: "" };
+    let jitter = Limits { key: "jitter", lowest: 0.0, highest: 1.0, because: "" };
+    let in_place = whole(spec.and_then(|spec| spec.in_place.as_ref()), &in_place, scope.report);
+    let jitter = number(spec.and_then(|spec| spec.jitter.as_ref()), &jitter, scope.report);
+    RetryPolicy {
+        in_place: in_place.unwrap_or(2),
+        delays: match spec.and_then(|spec| spec.delays.as_ref()) {
+            Some(delays) => own_delays(delays, scope),
+            None => [5, 30, 120, 600].map(Duration::from_secs).to_vec(),
+        },
+        jitter: jitter.unwrap_or(0.2),
+    }
+}
+
+fn own_delays(
+    delays: &Spanned<Vec<Spanned<crate::config::value::Period>>>,
+    scope: &mut Scope<'_, '_>,
+) -> Vec<Duration> {
+    const DELAYS_MAX: usize = 100;
+    let limits =
+        Limits { key: "delays", lowest: Duration::from_millis(1), highest: DAY, because: "" };
+    if delays.get_ref().is_empty() || delays.get_ref().len() > DELAYS_MAX {
+        scope.report.error(
+            &delays.span(),
+            format!("`delays` has {} entries", delays.get_ref().len()),
+            format!("give 1 to {DELAYS_MAX}; the last repeats"),
+        );
+    }
+    let mut durations = Vec::new();
+    for delay in delays.get_ref() {
+        let duration = period(Some(delay), &limits, scope.report);
+        if duration.is_some_and(|duration| duration > HELD_MAX) {
+            scope.report.warning(
+                &delay.span(),
+                format!("a message that is held waits {} at the most", Shown(HELD_MAX)),
+                format!("use `{}` or less", Shown(HELD_MAX)),
+            );
+        }
+        durations.extend(duration);
+    }
+    durations
+}
