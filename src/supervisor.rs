@@ -280,8 +280,12 @@ mod tests {
     }
 
     async fn until(supervisor: &mut Supervisor, status: &str) {
+        until_lives(supervisor, status, || true).await;
+    }
+
+    async fn until_lives(supervisor: &mut Supervisor, status: &str, lives: impl Fn() -> bool) {
         let seen = async {
-            while supervisor.status() != status {
+            while supervisor.status() != status || !lives() {
                 let look_again = tokio::time::sleep(Duration::from_millis(5));
                 tokio::select! { () = supervisor.next() => {}, () = look_again => {} }
             }
@@ -330,9 +334,9 @@ mod tests {
         let changed = AgentDefinition { workers: 7, ..definition("changing") };
         let new = [changed.clone(), definition("staying")];
         supervisor.apply(diff(&supervisor.definitions(), &new)).await;
-        until(&mut supervisor, "2 agents: 2 consuming").await;
+        let replaced = || LIVES.load(Ordering::SeqCst) == 4;
+        until_lives(&mut supervisor, "2 agents: 2 consuming", replaced).await;
         assert!(supervisor.definitions().contains(&changed));
-        assert_eq!(LIVES.load(Ordering::SeqCst), 4);
         supervisor.drain();
         until(&mut supervisor, "no agents").await;
         supervisor.end();

@@ -7,7 +7,8 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use amqp_agentd::cli::check::{EXIT_CONFIG, check};
+use amqp_agentd::cli::BAD_CONFIGURATION;
+use amqp_agentd::cli::check::check;
 use amqp_agentd::config::{Environment, Loaded, Paths, load, load_agent_text};
 
 /// What no problem may ever show.
@@ -82,7 +83,7 @@ fn every_directory_is_checked_as_a_whole() {
         let code = check(&paths, &Fixtures, &mut output).unwrap();
         let output = String::from_utf8(output).unwrap();
         let errors = output.lines().any(|line| !line.contains(": warning: "));
-        assert_eq!(code, if errors { EXIT_CONFIG } else { 0 }, "{}", case.display());
+        assert_eq!(code, if errors { BAD_CONFIGURATION } else { 0 }, "{}", case.display());
         assert_expected(&case.join("expected.stderr"), &output);
     }
 }

@@ -18,7 +18,7 @@ pub(super) struct UnknownKey {
 type TableKeys = (&'static str, &'static [&'static str]);
 
 /// Every table of an agent file and of the main file.
-pub(super) fn tables() -> [TableKeys; 13] {
+pub(super) fn tables() -> [TableKeys; 14] {
     [
         ("at the top of an agent file", keys_of::<spec::AgentSpec>()),
         ("in [\"async/amqp\"]", keys_of::<spec::AmqpSpec>()),
