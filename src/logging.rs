@@ -29,13 +29,12 @@ pub fn start(settings: &LogSettings) -> Result<(), String> {
             let json = fmt::layer().with_writer(io::stderr).json().flatten_event(true);
             json.with_current_span(false).with_span_list(false).boxed()
         }
-        LogFormat::Text => plain.with_ansi(wants_colours()).boxed(),
         LogFormat::Journal => journal()?,
         LogFormat::Auto if stderr_is_journal() => match journal() {
             Ok(journal) => journal,
             Err(_) => plain.with_ansi(false).without_time().boxed(),
         },
-        LogFormat::Auto => plain.with_ansi(wants_colours()).boxed(),
+        LogFormat::Text | LogFormat::Auto => plain.with_ansi(wants_colours()).boxed(),
     };
     tracing_subscriber::registry()
         .with(form.with_filter(filter))

@@ -107,7 +107,7 @@ pub enum Outcome {
 }
 
 /// The longest `Retry-After` that is obeyed.
-pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
+pub const RETRY_AFTER_MAX: Duration = Duration::from_mins(5);
 
 /// Judges a reply by `policy`.
 #[must_use]
@@ -147,9 +147,17 @@ pub fn join(outcomes: impl IntoIterator<Item = Outcome>) -> Outcome {
         (unwell @ Outcome::Unwell { .. }, _) | (_, unwell @ Outcome::Unwell { .. }) => unwell,
         (Outcome::Refused, _) | (_, Outcome::Refused) => Outcome::Refused,
         (
-            Outcome::TryAgain { not_before: a, whole_backend: x, few: f },
-            Outcome::TryAgain { not_before: b, whole_backend: y, few: g },
-        ) => Outcome::TryAgain { not_before: a.max(b), whole_backend: x || y, few: f || g },
+            Outcome::TryAgain { not_before, whole_backend, few },
+            Outcome::TryAgain {
+                not_before: other_wish,
+                whole_backend: other_gates,
+                few: other_few,
+            },
+        ) => Outcome::TryAgain {
+            not_before: not_before.max(other_wish),
+            whole_backend: whole_backend || other_gates,
+            few: few || other_few,
+        },
         (again @ Outcome::TryAgain { .. }, Outcome::Delivered)
         | (Outcome::Delivered, again @ Outcome::TryAgain { .. }) => again,
         (Outcome::Delivered, Outcome::Delivered) => Outcome::Delivered,
@@ -243,9 +251,7 @@ fn default_meaning(status: usize) -> Meaning {
     match status {
         200..=299 => Meaning::Success,
         401 | 403 | 407 | 410 => Meaning::Pause,
-        404 | 408 | 409 | 425 | 429 => Meaning::Retry,
-        501 | 505 => Meaning::DeadLetter,
-        500..=599 => Meaning::Retry,
+        404 | 408 | 409 | 425 | 429 | 500 | 502..=504 | 506..=599 => Meaning::Retry,
         _ => Meaning::DeadLetter,
     }
 }

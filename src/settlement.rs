@@ -59,7 +59,7 @@ pub struct Policy {
 
 /// The longest that a message waits for its requeue while we hold it, well below RabbitMQ's
 /// `consumer_timeout` of 30 minutes.
-pub const HELD_MAX: Duration = Duration::from_secs(300);
+pub const HELD_MAX: Duration = Duration::from_mins(5);
 
 /// The tries in place for what waiting rarely mends.
 const FEW: u32 = 1;

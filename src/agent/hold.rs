@@ -41,8 +41,16 @@ pub(super) struct Current {
     kept_since: Instant,
     probes: u32,
     probe_at: Instant,
-    probing: Option<Option<Key>>,
+    probing: Probing,
     released: bool,
+}
+
+/// The probe that is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Probing {
+    No,
+    /// With this message, or without one.
+    With(Option<Key>),
 }
 
 /// What may be handed out now.
@@ -80,7 +88,9 @@ impl Hold {
         }
         match &self.current {
             None => Permit::Any,
-            Some(current) if current.probing.is_some() || current.probe_at > now => Permit::Nothing,
+            Some(current) if current.probing != Probing::No || current.probe_at > now => {
+                Permit::Nothing
+            }
             Some(current) if current.released => Permit::BareProbe { target: current.target },
             Some(_) => Permit::Probe,
         }
@@ -88,7 +98,7 @@ impl Hold {
 
     /// When to ask for a permit again, if the answer changes by itself.
     pub(super) fn next_change(&self, keep_max: Duration, now: Instant) -> Option<Instant> {
-        let probe = self.current.as_ref().filter(|current| current.probing.is_none());
+        let probe = self.current.as_ref().filter(|current| current.probing == Probing::No);
         let release = self.current.as_ref().filter(|current| !current.released);
         [
             self.gate.until.filter(|until| *until > now),
@@ -108,7 +118,7 @@ impl Hold {
     /// A probe was sent, with this message or without one.
     pub(super) fn probe_sent(&mut self, key: Option<Key>) {
         if let Some(current) = &mut self.current {
-            current.probing = Some(key);
+            current.probing = Probing::With(key);
         }
     }
 
@@ -154,12 +164,13 @@ impl Hold {
         now: Instant,
         chance: f64,
     ) -> Change {
-        let is_probe = self.current.as_ref().is_some_and(|current| current.probing == Some(key));
+        let is_probe =
+            self.current.as_ref().is_some_and(|current| current.probing == Probing::With(key));
         let unwell = matches!(outcome, Outcome::Unwell { .. });
         self.in_a_row = if unwell { self.in_a_row.saturating_add(1) } else { 0 };
         match (&mut self.current, unwell) {
             (Some(current), true) if is_probe => {
-                current.probing = None;
+                current.probing = Probing::No;
                 current.probes = current.probes.saturating_add(1);
                 current.probe_at = now + backoff::probe(current.probes.saturating_add(1), chance);
                 current.target = target;
@@ -170,18 +181,17 @@ impl Hold {
                 self.current = None;
                 Change::Ended(lasted)
             }
-            (Some(_), _) => Change::None,
             (None, true) => self.begin(target, outcome, now, chance),
-            (None, false) => Change::None,
+            (Some(_), _) | (None, false) => Change::None,
         }
     }
 
     /// A probe came to nothing: its session ended, or its message could not be sent anywhere.
     pub(super) fn probe_lost(&mut self, key: Option<Key>) {
         if let Some(current) = &mut self.current
-            && current.probing == Some(key)
+            && current.probing == Probing::With(key)
         {
-            current.probing = None;
+            current.probing = Probing::No;
         }
     }
 
@@ -196,7 +206,7 @@ impl Hold {
             kept_since: now,
             probes: 0,
             probe_at: now + backoff::probe(1, chance),
-            probing: None,
+            probing: Probing::No,
             released: false,
         });
         Change::Began
@@ -209,28 +219,28 @@ mod tests {
 
     const SURE: Outcome = Outcome::Unwell { certain: true };
     const MAYBE: Outcome = Outcome::Unwell { certain: false };
-    const KEEP: Duration = Duration::from_secs(300);
+    const KEEP: Duration = Duration::from_mins(5);
 
-    fn key(number: u64) -> Option<Key> {
-        Some(Key::numbered(number))
+    fn key(number: u64) -> Key {
+        Key::numbered(number)
     }
 
     #[test]
     fn a_refused_connection_holds_at_once_and_probes_with_one_message_at_a_time() {
         let (mut hold, now) = (Hold::default(), Instant::now());
         assert_eq!(hold.permit(now), Permit::Any);
-        assert_eq!(hold.observe(key(1), 0, SURE, now, 0.5), Change::Began);
+        assert_eq!(hold.observe(Some(key(1)), 0, SURE, now, 0.5), Change::Began);
         assert_eq!(hold.permit(now), Permit::Nothing);
         let later = now + Duration::from_secs(2);
         assert_eq!(hold.permit(later), Permit::Probe);
-        hold.probe_sent(key(2));
+        hold.probe_sent(Some(key(2)));
         assert_eq!(hold.permit(later), Permit::Nothing);
-        assert_eq!(hold.observe(key(2), 0, SURE, later, 0.5), Change::None);
+        assert_eq!(hold.observe(Some(key(2)), 0, SURE, later, 0.5), Change::None);
         assert_eq!(hold.permit(later + Duration::from_secs(1)), Permit::Nothing);
         let well = later + Duration::from_secs(3);
         assert_eq!(hold.permit(well), Permit::Probe);
-        hold.probe_sent(key(2));
-        let ended = hold.observe(key(2), 0, Outcome::Delivered, well, 0.5);
+        hold.probe_sent(Some(key(2)));
+        let ended = hold.observe(Some(key(2)), 0, Outcome::Delivered, well, 0.5);
         assert_eq!(ended, Change::Ended(Duration::from_secs(5)));
         assert_eq!(hold.permit(well), Permit::Any);
     }
@@ -238,26 +248,26 @@ mod tests {
     #[test]
     fn credential_faults_hold_only_after_a_few_in_a_row() {
         let (mut hold, now) = (Hold::default(), Instant::now());
-        assert_eq!(hold.observe(key(1), 0, MAYBE, now, 0.5), Change::None);
-        assert_eq!(hold.observe(key(2), 0, MAYBE, now, 0.5), Change::None);
-        assert_eq!(hold.observe(key(3), 0, Outcome::Delivered, now, 0.5), Change::None);
-        assert_eq!(hold.observe(key(4), 0, MAYBE, now, 0.5), Change::None);
-        assert_eq!(hold.observe(key(5), 0, MAYBE, now, 0.5), Change::None);
-        assert_eq!(hold.observe(key(6), 0, MAYBE, now, 0.5), Change::Began);
+        assert_eq!(hold.observe(Some(key(1)), 0, MAYBE, now, 0.5), Change::None);
+        assert_eq!(hold.observe(Some(key(2)), 0, MAYBE, now, 0.5), Change::None);
+        assert_eq!(hold.observe(Some(key(3)), 0, Outcome::Delivered, now, 0.5), Change::None);
+        assert_eq!(hold.observe(Some(key(4)), 0, MAYBE, now, 0.5), Change::None);
+        assert_eq!(hold.observe(Some(key(5)), 0, MAYBE, now, 0.5), Change::None);
+        assert_eq!(hold.observe(Some(key(6)), 0, MAYBE, now, 0.5), Change::Began);
     }
 
     #[test]
     fn a_reply_from_before_the_hold_does_not_end_it() {
         let (mut hold, now) = (Hold::default(), Instant::now());
-        hold.observe(key(1), 0, SURE, now, 0.5);
-        assert_eq!(hold.observe(key(2), 0, Outcome::Delivered, now, 0.5), Change::None);
+        hold.observe(Some(key(1)), 0, SURE, now, 0.5);
+        assert_eq!(hold.observe(Some(key(2)), 0, Outcome::Delivered, now, 0.5), Change::None);
         assert!(hold.current().is_some());
     }
 
     #[test]
     fn a_long_hold_gives_the_window_back_and_probes_without_a_message() {
         let (mut hold, now) = (Hold::default(), Instant::now());
-        hold.observe(key(1), 1, SURE, now, 0.5);
+        hold.observe(Some(key(1)), 1, SURE, now, 0.5);
         assert!(!hold.is_kept_too_long(KEEP, now + KEEP - Duration::from_millis(1)));
         assert!(hold.is_kept_too_long(KEEP, now + KEEP));
         hold.released();
@@ -271,9 +281,9 @@ mod tests {
     #[test]
     fn a_probe_whose_session_ended_is_sent_again() {
         let (mut hold, now) = (Hold::default(), Instant::now());
-        hold.observe(key(1), 0, SURE, now, 0.5);
-        hold.probe_sent(key(2));
-        hold.probe_lost(key(2));
+        hold.observe(Some(key(1)), 0, SURE, now, 0.5);
+        hold.probe_sent(Some(key(2)));
+        hold.probe_lost(Some(key(2)));
         assert_eq!(hold.permit(now + Duration::from_secs(2)), Permit::Probe);
     }
 

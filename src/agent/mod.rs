@@ -245,15 +245,15 @@ impl Agent {
                 self.in_flight -= 1;
                 self.hold.probe_lost(Some(key));
             }
-            Finished::Aside(id, report) => self.aside_finished(id, &report),
+            Finished::Aside(id, report) => self.aside_finished(id.as_deref(), &report),
             Finished::Probe(_) => self.hold.probe_lost(None),
         }
     }
 
-    fn aside_finished(&mut self, message_id: Option<String>, report: &attempt::Report) {
+    fn aside_finished(&mut self, message_id: Option<&str>, report: &attempt::Report) {
         self.asides -= 1;
         let name = self.targets.get(report.target).name();
-        line::aside(&self.definition.name, name, message_id.as_deref(), report);
+        line::aside(&self.definition.name, name, message_id, report);
     }
 
     /// Gives up everything held, since the session that brought it is gone.

@@ -10,7 +10,7 @@ use tracing::info;
 use crate::settlement::Settlement;
 
 /// How often an agent that moved sums up.
-const SUMMARY_INTERVAL: Duration = Duration::from_secs(60);
+const SUMMARY_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Counts since the agent started.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]

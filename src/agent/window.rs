@@ -173,7 +173,9 @@ mod tests {
     fn abandon(window: &mut Window) -> usize {
         let all = window.take_all();
         let count = all.len();
-        all.into_iter().for_each(|held| held.delivery.abandon());
+        for held in all {
+            held.delivery.abandon();
+        }
         count
     }
 
@@ -211,8 +213,10 @@ mod tests {
         let (flying, _) = take(&mut window);
         window.wait(waiting, now, Due::Try);
         let idle = window.take_idle();
-        assert_eq!(idle.iter().map(|held| held.delivery.tag).collect::<Vec<_>>().len(), 2);
-        idle.into_iter().for_each(|held| held.delivery.abandon());
+        assert_eq!(idle.len(), 2);
+        for held in idle {
+            held.delivery.abandon();
+        }
         assert!(window.get(flying).is_some());
         assert!(window.end_waits(now).is_none());
         assert_eq!(abandon(&mut window), 1);

@@ -16,7 +16,7 @@ use crate::outcome::{Outcome, join};
 use crate::settlement::{Decision, Settlement, decide};
 
 /// The longest sleep when nothing is due.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_mins(1);
 
 impl Agent {
     /// Works with `session` until it ends or an order does.
@@ -136,7 +136,7 @@ impl Agent {
         match finished {
             Finished::Attempt(key, reports) => self.judge(session, key, reports).await,
             Finished::Aside(id, report) => {
-                self.aside_finished(id, &report);
+                self.aside_finished(id.as_deref(), &report);
                 Ok(())
             }
             Finished::Probe(report) => {

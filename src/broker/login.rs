@@ -76,7 +76,16 @@ fn refused(error: &Error) -> Ended {
             Ended::Unreachable(text.to_owned())
         }
         Error::ConnectionOpenError(text) => Ended::OpenRefused(text.clone()),
-        other => Ended::LibraryFailed(other.to_string()),
+        Error::UriError(text)
+        | Error::ConnectionCloseError(text)
+        | Error::ConnectionUseError(text)
+        | Error::ChannelOpenError(text)
+        | Error::ChannelCloseError(text)
+        | Error::ChannelUseError(text)
+        | Error::InternalChannelError(text)
+        | Error::UpdateSecretError(text) => Ended::LibraryFailed(text.clone()),
+        // The library keeps its list of errors open.
+        _ => Ended::LibraryFailed(error.to_string()),
     }
 }
 

@@ -31,6 +31,10 @@ const CLOSE_MAX: Duration = Duration::from_secs(3);
 
 /// What a session has to say.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every event is a delivery, which a box would only cost"
+)]
 pub enum Event {
     /// A message.
     Delivery(Delivery),

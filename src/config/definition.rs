@@ -328,7 +328,7 @@ pub(crate) mod tests {
             },
             dispatch: Dispatch::Parallel,
             retry: RetryPolicy { in_place: 2, delays: vec![Duration::from_secs(5)], jitter: 0.2 },
-            hold_max: Duration::from_secs(300),
+            hold_max: Duration::from_mins(5),
             backends: vec![backend],
         }
     }
