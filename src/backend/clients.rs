@@ -87,7 +87,8 @@ impl Clients {
             .referer(false)
             // Nothing is ever sent twice but by the agent, which counts.
             .retry(reqwest::retry::never())
-            .connect_timeout(CONNECT_TIMEOUT_MAX)
+            // Each request has its own limit; this one is for connections that outlive theirs.
+            .connect_timeout(CONNECT_TIMEOUT_MAX * 2)
             .pool_idle_timeout(POOL_IDLE_TIMEOUT)
             .pool_max_idle_per_host(POOL_IDLE_MAX_PER_HOST)
             .tcp_nodelay(true)

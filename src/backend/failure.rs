@@ -17,7 +17,7 @@ pub(super) fn reply(error: &reqwest::Error, begun: bool, secure: bool, authority
     if !begun {
         return Reply::NotSent(not_sent(error, secure), text);
     }
-    if causes(error).any(refuses_our_certificate) {
+    if causes(error).any(refuses_us) {
         return Reply::NotSent(NotSent::Tls, text);
     }
     let garbage = causes(error).any(is_garbage);
@@ -29,7 +29,7 @@ fn not_sent(error: &reqwest::Error, secure: bool) -> NotSent {
         || causes(error).filter_map(|cause| Some(cause.downcast_ref::<io::Error>()?.kind()));
     if error.is_dns() {
         NotSent::Dns
-    } else if causes(error).any(<dyn Error>::is::<rustls::Error>) {
+    } else if causes(error).any(|cause| cause.is::<rustls::Error>() || refuses_us(cause)) {
         NotSent::Tls
     } else if error.is_timeout() {
         NotSent::ConnectTimeout
@@ -51,24 +51,27 @@ fn ends_a_handshake(kind: io::ErrorKind) -> bool {
     )
 }
 
+/// The alerts of a server that does not accept who we are.
+///
 /// In TLS 1.3 a client may send before the server has judged its certificate, so the refusal
-/// comes as an alert after the request. A server reads no request before that judgement
-/// (RFC 8446, section 4.4.2.4), so nothing has arrived.
-fn refuses_our_certificate(cause: &(dyn Error + 'static)) -> bool {
-    use AlertDescription as Alert;
-    let Some(rustls::Error::AlertReceived(alert)) = cause.downcast_ref() else { return false };
-    matches!(
-        alert,
-        Alert::BadCertificate
-            | Alert::UnsupportedCertificate
-            | Alert::CertificateRevoked
-            | Alert::CertificateExpired
-            | Alert::CertificateUnknown
-            | Alert::UnknownCA
-            | Alert::AccessDenied
-            | Alert::CertificateRequired
-            | Alert::HandshakeFailure
-    )
+/// comes as an alert after the request. A server takes no request before that judgement
+/// (RFC 8446, section 4.4), so nothing has arrived.
+const REFUSALS: [AlertDescription; 9] = [
+    AlertDescription::BadCertificate,
+    AlertDescription::UnsupportedCertificate,
+    AlertDescription::CertificateRevoked,
+    AlertDescription::CertificateExpired,
+    AlertDescription::CertificateUnknown,
+    AlertDescription::UnknownCA,
+    AlertDescription::AccessDenied,
+    AlertDescription::CertificateRequired,
+    AlertDescription::HandshakeFailure,
+];
+
+/// Compares the text: HTTP/2 keeps nothing else of an error below it.
+fn refuses_us(cause: &(dyn Error + 'static)) -> bool {
+    let text = cause.to_string();
+    REFUSALS.iter().any(|alert| rustls::Error::AlertReceived(*alert).to_string() == text)
 }
 
 /// Whether what came breaks HTTP: a head that cannot be parsed or is too long, HTTP/2 frames

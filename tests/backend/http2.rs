@@ -1,0 +1,144 @@
+//! HTTP/2, over TCP without asking.
+
+use std::convert::Infallible;
+
+use amqp_agentd::backend::Backend;
+use amqp_agentd::config::definition::Http2;
+use amqp_agentd::outcome::{Reply, Unanswered};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response, Version};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::server::{accept, definition, listen, make, send, status, url};
+
+fn backend(listener: &TcpListener) -> Backend {
+    let mut definition = definition(&[&url(listener)]);
+    definition.http2 = Http2::PriorKnowledge;
+    make(&definition)
+}
+
+async fn echo(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    assert_eq!(request.version(), Version::HTTP_2);
+    assert_eq!(request.headers()["x-amqp-message-id"], "m-1");
+    let body = request.into_body().collect().await.unwrap().to_bytes();
+    Ok(Response::builder()
+        .status(if body.is_empty() { 400 } else { 422 })
+        .body(body.into())
+        .unwrap())
+}
+
+#[tokio::test]
+async fn many_requests_share_one_connection() {
+    let listener = listen().await;
+    let backend = backend(&listener);
+    let serve = async {
+        let io = TokioIo::new(accept(&listener).await);
+        let builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+        builder.serve_connection(io, service_fn(echo)).await.unwrap();
+    };
+    let requests = async {
+        let first = send(&backend, "first").await;
+        assert_eq!(status(&first.reply), Some(422));
+        let all = (0..50).map(|number| send(&backend, format!("body {number}")));
+        for (number, answer) in futures_util::future::join_all(all).await.into_iter().enumerate() {
+            assert_eq!(status(&answer.reply), Some(422));
+            assert_eq!(answer.excerpt, format!("body {number}"));
+        }
+        assert_eq!(status(&send(&backend, "").await.reply), Some(400));
+    };
+    tokio::select! {
+        () = requests => {}
+        () = serve => panic!("the connection ended"),
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_only_speaks_http1_answers_garbage() {
+    let listener = listen().await;
+    let backend = backend(&listener);
+    let serve = async {
+        let mut stream = accept(&listener).await;
+        stream.read_u8().await.unwrap();
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n").await.unwrap();
+        super::server::drain(&mut stream).await;
+    };
+    let (answer, ()) = tokio::join!(send(&backend, "body"), serve);
+    assert!(matches!(answer.reply, Reply::Unanswered(Unanswered::Garbage, _)), "{answer:?}");
+}
+
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const GOAWAY: u8 = 7;
+
+/// A frame without flags (RFC 9113, section 4.1).
+fn frame(kind: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, 0], &stream.to_be_bytes(), payload].concat()
+}
+
+/// Greets the client and reads until its request's headers are there; gives their stream.
+async fn read_headers(stream: &mut TcpStream) -> u32 {
+    let mut preface = [0; 24];
+    stream.read_exact(&mut preface).await.unwrap();
+    stream.write_all(&frame(SETTINGS, 0, &[])).await.unwrap();
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).await.unwrap();
+        let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+        stream.read_exact(&mut payload).await.unwrap();
+        if head[3] == HEADERS {
+            return u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_is_refused_is_not_sent_again_unasked() {
+    let listener = listen().await;
+    let backend = backend(&listener);
+    let serve = async {
+        let mut stream = accept(&listener).await;
+        let id = read_headers(&mut stream).await;
+        let refused_stream = 7_u32.to_be_bytes();
+        stream.write_all(&frame(RST_STREAM, id, &refused_stream)).await.unwrap();
+        // Everything else that comes on this connection; another request would be headers.
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).await.ok();
+        rest
+    };
+    let request = async {
+        let answer = send(&backend, "body").await;
+        drop(backend);
+        answer
+    };
+    let (answer, rest) = tokio::join!(request, serve);
+    assert!(matches!(answer.reply, Reply::Unanswered(Unanswered::Reset, _)), "{answer:?}");
+    let mut frames = rest.as_slice();
+    while let [a, b, c, kind, ..] = *frames {
+        assert_ne!(kind, HEADERS, "the request was sent again");
+        let length = u32::from_be_bytes([0, a, b, c]) as usize;
+        frames = frames.get(9 + length..).unwrap_or_default();
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_goes_away_is_a_reset_and_the_next_request_connects_anew() {
+    let listener = listen().await;
+    let backend = backend(&listener);
+    for _ in 0..2 {
+        let serve = async {
+            let mut stream = accept(&listener).await;
+            read_headers(&mut stream).await;
+            stream.write_all(&frame(GOAWAY, 0, &[0; 8])).await.unwrap();
+            super::server::drain(&mut stream).await;
+        };
+        let (answer, ()) = tokio::join!(send(&backend, "body"), serve);
+        assert!(matches!(answer.reply, Reply::Unanswered(Unanswered::Reset, _)), "{answer:?}");
+    }
+}
