@@ -122,3 +122,18 @@ fn valid_files_have_no_problems() {
         assert!(definition.is_some());
     }
 }
+
+#[test]
+fn shipped_files_are_valid() {
+    for path in listed("agents.d", "toml") {
+        let text = fs::read_to_string(&path).unwrap();
+        let (definition, problems) = load_agent_text(&path, &text, &Fixtures);
+        assert!(problems.is_empty(), "{problems:#?}");
+        assert!(definition.is_some());
+    }
+    let main = PathBuf::from("systemd/amqp-agentd.toml");
+    let loaded = load(&Paths { main: Some(main), agents: Some("agents.d".into()) }, &Fixtures);
+    assert_eq!(loaded.problems, []);
+    assert!(!loaded.agents.is_empty());
+    assert_eq!(loaded.settings, amqp_agentd::config::definition::DaemonSettings::default());
+}

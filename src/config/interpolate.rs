@@ -1,9 +1,11 @@
 //! `${env:NAME}`, `${file:PATH}` and `${cred:NAME}` in any string.
 //!
 //! A file's one trailing newline is left out. `$${` stands for `${`; any other `$` for itself.
-//! What is put in is not looked at again, and is never shown.
+//! What is put in is not looked at again, and is never shown. Who only checks may not see the
+//! credentials: a string with an unseen one is looked at no further.
 
 use std::borrow::Cow;
+use std::io;
 use std::path::Path;
 
 use super::Environment;
@@ -42,7 +44,8 @@ pub(super) fn interpolate(
                     "close it with `}`, or write `$${` for a literal `${`",
                 ),
                 Part::Reference(inside) => match look_up(inside, directory, environment) {
-                    Ok(value) => whole.push_str(&value),
+                    Ok(Some(value)) => whole.push_str(&value),
+                    Ok(None) => report.spoil_silently(span),
                     Err((problem, remedy)) => {
                         let place = reference_place(span, inside, report);
                         report.error(&place, problem, remedy);
@@ -95,17 +98,23 @@ fn reference_place(span: &Span, inside: &str, report: &Report<'_>) -> Span {
 
 type Fault = (String, String);
 
+/// The value of a reference; `None` if it is out of sight and taken to be there.
 fn look_up(
     inside: &str,
     directory: &Path,
     environment: &impl Environment,
-) -> Result<String, Fault> {
+) -> Result<Option<String>, Fault> {
     match inside.split_once(':') {
         Some(("env", name)) => variable(name, environment),
         Some(("file", "")) => {
             Err(("`${file:}` names no file".into(), "write `${file:PATH}`".into()))
         }
-        Some(("file", path)) => inserted(&directory.join(path)),
+        Some(("file", path)) => {
+            let path = directory.join(path);
+            read_text(&path, INSERTED_BYTES_MAX)
+                .map(|text| Some(without_newline(text)))
+                .map_err(|fault| unreadable(&path, &fault))
+        }
         Some(("cred", name)) => credential(name, environment),
         Some((kind, name)) => {
             let nearest = KINDS.into_iter().max_by(|a, b| {
@@ -125,19 +134,26 @@ fn look_up(
     }
 }
 
-fn variable(name: &str, environment: &impl Environment) -> Result<String, Fault> {
+fn variable(name: &str, environment: &impl Environment) -> Result<Option<String>, Fault> {
+    // The way to the credential as a file, for certificates and keys.
+    if name == "CREDENTIALS_DIRECTORY" && environment.trusts_credentials() {
+        let directory = environment.credentials_directory();
+        if directory.is_none_or(|directory| directory.read_dir().is_err()) {
+            return Ok(None);
+        }
+    }
     let Some(value) = environment.variable(name) else {
         return Err((
             format!("the environment has no variable {}", quoted(name)),
             "set it for the daemon, as with Environment= or EnvironmentFile= in its unit".into(),
         ));
     };
-    value.into_string().map_err(|_| {
+    value.into_string().map(Some).map_err(|_| {
         (format!("the variable {} is not UTF-8", quoted(name)), "give it a value that is".into())
     })
 }
 
-fn credential(name: &str, environment: &impl Environment) -> Result<String, Fault> {
+fn credential(name: &str, environment: &impl Environment) -> Result<Option<String>, Fault> {
     if name.is_empty() || name.contains('/') || name == "." || name == ".." {
         return Err((
             format!("{} is no name of a credential", quoted(name)),
@@ -145,6 +161,9 @@ fn credential(name: &str, environment: &impl Environment) -> Result<String, Faul
         ));
     }
     let Some(directory) = environment.credentials_directory() else {
+        if environment.trusts_credentials() {
+            return Ok(None);
+        }
         return Err((
             "there are no credentials: CREDENTIALS_DIRECTORY is not set".into(),
             format!(
@@ -153,26 +172,37 @@ fn credential(name: &str, environment: &impl Environment) -> Result<String, Faul
             ),
         ));
     };
-    inserted(&directory.join(name))
+    let path = directory.join(name);
+    match read_text(&path, INSERTED_BYTES_MAX) {
+        Ok(text) => Ok(Some(without_newline(text))),
+        Err(ReadFault::Io(error))
+            if error.kind() == io::ErrorKind::PermissionDenied
+                && environment.trusts_credentials() =>
+        {
+            Ok(None)
+        }
+        Err(fault) => Err(unreadable(&path, &fault)),
+    }
 }
 
-fn inserted(path: &Path) -> Result<String, Fault> {
-    let mut text = read_text(path, INSERTED_BYTES_MAX).map_err(|fault| {
-        let remedy = match fault {
-            ReadFault::Io(_) => "create it, and let the daemon's user read it".to_owned(),
-            ReadFault::NotAFile => "name a file".to_owned(),
-            ReadFault::TooLong { bytes_max } => format!("keep it to {bytes_max} bytes"),
-            ReadFault::NotUtf8 { .. } => "save it as UTF-8".to_owned(),
-        };
-        (format!("{} {fault}", quoted(&path.to_string_lossy())), remedy)
-    })?;
+fn unreadable(path: &Path, fault: &ReadFault) -> Fault {
+    let remedy = match fault {
+        ReadFault::Io(_) => "create it, and let the daemon's user read it".to_owned(),
+        ReadFault::NotAFile => "name a file".to_owned(),
+        ReadFault::TooLong { bytes_max } => format!("keep it to {bytes_max} bytes"),
+        ReadFault::NotUtf8 { .. } => "save it as UTF-8".to_owned(),
+    };
+    (format!("{} {fault}", quoted(&path.to_string_lossy())), remedy)
+}
+
+fn without_newline(mut text: String) -> String {
     if text.ends_with('\n') {
         text.pop();
         if text.ends_with('\r') {
             text.pop();
         }
     }
-    Ok(text)
+    text
 }
 
 #[cfg(test)]

@@ -1,9 +1,16 @@
 //! What the loader as a whole promises; the wording of each problem is in `tests/fixtures`.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use super::Environment;
+use proptest::prelude::{prop_assert, proptest};
+
+use super::definition::{AgentDefinition, Argument, BackendDefinition};
+use super::{Environment, Loaded, Paths, Trusting, load, load_agent_text, suggest};
+use crate::backoff::Strategy;
+use crate::outcome::Meaning;
 
 /// An environment without variables or credentials.
 pub(crate) struct NoEnvironment;
@@ -24,4 +31,220 @@ pub(crate) fn agent_text(amqp_keys: &str) -> String {
         "[\"async/amqp\"]\nhost = \"amqp://localhost\"\nname = \"orders\"\n{amqp_keys}\n\
          [[backend]]\nhost = \"http://127.0.0.1:8080\"\nurl_pattern = \"/orders\"\n"
     )
+}
+
+fn fixture(path: &str) -> AgentDefinition {
+    let path = Path::new("tests/fixtures").join(path);
+    let text = fs::read_to_string(&path).unwrap();
+    let (definition, problems) = load_agent_text(&path, &text, &Credentials);
+    definition.unwrap_or_else(|| panic!("{problems:?}"))
+}
+
+/// An environment with the fixtures' credentials.
+struct Credentials;
+
+impl Environment for Credentials {
+    fn variable(&self, _: &str) -> Option<OsString> {
+        None
+    }
+
+    fn credentials_directory(&self) -> Option<PathBuf> {
+        Some("tests/fixtures/credentials".into())
+    }
+}
+
+#[test]
+fn an_agent_of_few_words_gets_the_defaults() {
+    let (definition, problems) =
+        load_agent_text(Path::new("orders.toml"), &agent_text(""), &NoEnvironment);
+    assert_eq!(problems, []);
+    let definition = definition.unwrap();
+    let source = &definition.source;
+    assert_eq!(&*definition.name, "orders");
+    assert_eq!(definition.workers, 10);
+    assert_eq!(definition.timeout, Duration::from_secs(5));
+    assert_eq!(definition.max_rate, None);
+    assert_eq!(definition.reconnect.max_retries, None);
+    assert_eq!(definition.reconnect.strategy, Strategy::ExponentialJitter);
+    assert_eq!(definition.retry.in_place, 2);
+    assert_eq!(definition.retry.delays, [5, 30, 120, 600].map(Duration::from_secs));
+    assert_eq!(source.prefetch_count, 100);
+    assert!(source.queue.durable && !source.queue.exclusive && !source.queue.auto_delete);
+    assert_eq!((source.exchange.as_ref(), source.topics.len()), (None, 0));
+    let broker = &source.brokers[0];
+    assert_eq!(
+        (broker.host.as_str(), broker.port, broker.vhost.as_str()),
+        ("localhost", 5672, "/")
+    );
+    assert_eq!((broker.username.as_str(), broker.password.expose()), ("guest", "guest"));
+    assert_eq!((broker.heartbeat_seconds, broker.tls.is_none()), (10, true));
+    let backend = &definition.backends[0];
+    assert_eq!((&*backend.name, backend.method.as_str()), ("127.0.0.1:8080", "POST"));
+    assert_eq!(backend.timeout, Duration::from_secs(5));
+    assert!(backend.required && backend.headers.is_empty());
+}
+
+#[test]
+fn odd_values_come_through_whole() {
+    let definition = fixture("valid/odd_but_fine.toml");
+    let source = &definition.source;
+    assert_eq!(source.queue.name, "${not} a $ reference");
+    assert_eq!(source.topics, ["a", "b"]);
+    let exchange = source.exchange.as_ref().unwrap();
+    assert_eq!((exchange.exchange_type.as_str(), exchange.durable), ("topic", true));
+    let [first, second] = source.brokers.as_slice() else { panic!("two brokers") };
+    assert_eq!((first.vhost.as_str(), first.heartbeat_seconds), ("/odd \u{fc}", 30));
+    assert_eq!(first.password.expose(), "hunter2");
+    let tls = first.tls.as_ref().unwrap();
+    assert_eq!(tls.server_name.as_deref(), Some("rabbit"));
+    assert!(tls.ca.is_some() && tls.identity.is_some());
+    assert_eq!((second.host.as_str(), second.port, second.tls.is_none()), ("::1", 5673, true));
+    let [one, two] = definition.backends.as_slice() else { panic!("two backends") };
+    let urls: Vec<&str> = one.urls.iter().map(url::Url::as_str).collect();
+    assert_eq!(urls, ["http://h:8080/base/orders?x=1", "http://h2/orders?x=1"]);
+    assert_eq!(one.method, "PUT");
+    assert_eq!(header(one, "x-token"), Some("hunter2"));
+    assert_eq!(one.status.meaning(409), Meaning::Success, "a code wins over a class");
+    assert_eq!(one.status.meaning(422), Meaning::Retry);
+    assert_eq!(two.urls[0].as_str(), "https://h:8443/");
+    assert_eq!(header(two, "authorization"), Some("Basic dTpwOnE="));
+    assert!(!format!("{definition:?}").contains("hunter2"), "debug output shows a secret");
+}
+
+fn header<'b>(backend: &'b BackendDefinition, name: &str) -> Option<&'b str> {
+    let header = backend.headers.iter().find(|(known, _)| known == name);
+    header.map(|(_, value)| value.expose())
+}
+
+#[test]
+fn agents_inherit_key_by_key() {
+    let main = PathBuf::from("tests/fixtures/directories/defaults/amqp-agentd.toml");
+    let loaded = load(&Paths { main: Some(main), agents: None }, &Credentials);
+    assert_eq!(loaded.problems, []);
+    assert_eq!(loaded.settings.threads, std::num::NonZeroUsize::new(2));
+    let [inherits, overrides] = loaded.agents.as_slice() else { panic!("{:?}", loaded.agents) };
+    let arguments = |agent: &AgentDefinition| {
+        agent.source.queue.arguments.clone().into_iter().collect::<Vec<_>>()
+    };
+    let argument = |name: &str, value| (name.to_owned(), Argument::Integer(value));
+    assert_eq!(arguments(inherits), [argument("x-expires", 7), argument("x-max-length", 5)]);
+    assert_eq!(arguments(overrides), [argument("x-expires", 6), argument("x-max-length", 8)]);
+    assert_eq!((inherits.workers, inherits.source.topics.as_slice()), (3, &["#".to_owned()][..]));
+    assert_eq!(overrides.source.topics, ["x"]);
+    let [one, two] = inherits.backends.as_slice() else { panic!("two backends") };
+    assert_eq!((header(one, "x-token"), header(one, "x-b")), (Some("hunter2"), Some("own")));
+    assert_eq!(header(two, "x-b"), Some("default"));
+    assert_eq!(one.status.meaning(404), Meaning::DeadLetter, "the agent's own word wins");
+    assert_eq!(two.status.meaning(404), Meaning::Retry);
+    assert_eq!(two.timeout, Duration::from_secs(2));
+    assert_eq!((&*one.name, &*two.name), ("h", "h#2"), "two names for one host");
+    assert!(overrides.source.brokers[0].tls.is_none(), "inherited TLS is for those who use it");
+}
+
+/// The problems of a directory with `files`, without the directory's name.
+fn problems_of(files: impl Fn(&Path)) -> (Loaded, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let agents = directory.path().join("agents");
+    fs::create_dir(&agents).unwrap();
+    files(&agents);
+    let main = directory.path().join("main.toml");
+    fs::write(&main, "").unwrap();
+    let paths = Paths { main: Some(main), agents: Some(agents.clone()) };
+    let loaded = load(&paths, &NoEnvironment);
+    let lines: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
+    let shown = lines.join("\n").replace(&format!("{}/", agents.display()), "");
+    (loaded, shown)
+}
+
+#[test]
+fn whatever_lies_in_the_directory_is_an_error_with_a_remedy_or_passed_over() {
+    let (loaded, shown) = problems_of(|directory| {
+        fs::create_dir(directory.join("directory.toml")).unwrap();
+        fs::write(directory.join("latin1.toml"), b"# ok\nname = \"\xfc\"\n").unwrap();
+        fs::write(directory.join("long.toml"), vec![b'#'; 1024 * 1024 + 1]).unwrap();
+        std::os::unix::fs::symlink("nowhere", directory.join("dangling.toml")).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", directory.join("endless.toml")).unwrap();
+        fs::write(directory.join("fine.toml"), format!("\u{feff}{}", agent_text(""))).unwrap();
+        for leftover in [".hidden.toml", "a.toml~", "a.toml.bak", ".a.toml.swp", "a.toml.dpkg-new"]
+        {
+            fs::write(directory.join(leftover), "nonsense").unwrap();
+        }
+    });
+    let expected = "\
+dangling.toml:1:1: the file does not exist; create it, or mend the link that leads to it
+directory.toml:1:1: the file is not a regular file; put a file there, or give it a name that does not end in .toml
+endless.toml:1:1: the file is not a regular file; put a file there, or give it a name that does not end in .toml
+latin1.toml:2:9: the file is not UTF-8; save it as UTF-8
+long.toml:1:1: the file is longer than 1048576 bytes; split it: one agent a file";
+    assert_eq!(shown, expected);
+    assert_eq!(loaded.agents.len(), 1, "a broken file hides no other agent");
+    assert_eq!(loaded.broken.len(), 5);
+    assert!(!loaded.main_file_is_broken);
+}
+
+#[test]
+fn a_file_without_end_of_problems_is_cut_short() {
+    let (loaded, _) = problems_of(|directory| {
+        let keys: String = (0..2000).fold(String::new(), |keys, key| format!("{keys}x{key} = 1\n"));
+        fs::write(directory.join("keys.toml"), keys).unwrap();
+    });
+    assert!((90..=110).contains(&loaded.problems.len()), "{}", loaded.problems.len());
+    assert_eq!(loaded.broken.len(), 1);
+}
+
+#[test]
+fn what_was_named_has_to_be_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let there = directory.path().join("there.toml");
+    fs::write(&there, "").unwrap();
+    let agents = directory.path().join("agents");
+    fs::create_dir(&agents).unwrap();
+    fs::write(agents.join("orders.toml"), agent_text("")).unwrap();
+    let missing = directory.path().join("missing");
+    let errors = |main: Option<&Path>, agents: Option<&Path>| {
+        let paths = Paths { main: main.map(Path::to_owned), agents: agents.map(Path::to_owned) };
+        let loaded = load(&paths, &NoEnvironment);
+        assert_eq!(loaded.has_errors(), loaded.main_file_is_broken);
+        (loaded.has_errors(), loaded.problems.len())
+    };
+    assert_eq!(errors(Some(&there), None), (false, 1), "no agents.d beside it: a warning");
+    assert_eq!(errors(Some(&there), Some(&agents)), (false, 0));
+    assert_eq!(errors(Some(&missing), None), (true, 2));
+    assert_eq!(errors(Some(&there), Some(&missing)), (true, 1));
+    assert_eq!(errors(Some(&there), Some(&there)), (true, 1), "a file is no directory");
+}
+
+#[test]
+fn only_who_checks_trusts_unseen_credentials() {
+    let text = "host = \"amqp://u:${cred:missing}@h\"";
+    let text = agent_text("").replace("host = \"amqp://localhost\"", text);
+    let path = Path::new("orders.toml");
+    let (definition, problems) = load_agent_text(path, &text, &NoEnvironment);
+    assert!(definition.is_none() && problems.len() == 1, "{problems:?}");
+    assert_eq!(load_agent_text(path, &text, &Trusting(&NoEnvironment)).1, []);
+    let (_, problems) = load_agent_text(path, &text, &Trusting(&Credentials));
+    assert_eq!(problems.len(), 1, "a directory that can be seen lacks it: {problems:?}");
+}
+
+#[test]
+fn the_example_names_every_key() {
+    let text = fs::read_to_string("agents.d/every-key.toml").unwrap();
+    let tables = suggest::tables();
+    let of_agents = tables.iter().filter(|(table, _)| !table.contains("main file"));
+    for (table, keys) in of_agents {
+        for key in *keys {
+            assert!(text.contains(key), "{key}, {table}");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_loader_panic(text in "(\\[?\\[(\"async/amqp\"|backend|consumer|retry)\\]?\\]\n|(host|name|topic|delays|headers|tls|status|timeout) ?= ?(\"[^\n]{0,8}\"|[0-9.]{1,3}|\\[.{0,5}\\]|\\{.{0,9}\\}|.{0,5})\n){0,9}") {
+        let (_, problems) = load_agent_text(Path::new("a.toml"), &text, &NoEnvironment);
+        for problem in problems {
+            let place = problem.place.as_ref().expect("a problem of a file has a place");
+            prop_assert!(place.line <= text.matches('\n').count() + 1, "{}", problem);
+        }
+    }
 }
