@@ -9,7 +9,8 @@
 //! ```
 //!
 //! The backend is a little unreliable on purpose: it fails the first try of every 25th order, which
-//! the daemon repeats, and refuses every 100th for good, which the daemon dead-letters.
+//! the daemon repeats at once, and refuses every 100th the first time that it comes, which the daemon
+//! gives back to the queue after a wait and then hands out again.
 
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
@@ -154,7 +155,7 @@ impl Ledger {
         self.requests += 1;
         let tries = self.tries.entry(order).or_default();
         *tries += 1;
-        if order.is_multiple_of(REFUSED_EVERY) {
+        if order.is_multiple_of(REFUSED_EVERY) && *tries == 1 {
             self.refused.insert(order);
             StatusCode::UNPROCESSABLE_ENTITY
         } else if order.is_multiple_of(FAILS_FIRST_EVERY) && *tries == 1 {

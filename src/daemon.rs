@@ -46,7 +46,7 @@ pub async fn run(paths: &Paths, loaded: Loaded, mut signals: Signals) -> io::Res
     let mut supervisor = Supervisor::new(threads, endings, settings.drain_timeout);
     tell_problems(&loaded);
     info!(
-        version = env!("CARGO_PKG_VERSION"),
+        version = %env!("CARGO_PKG_VERSION"),
         pid = std::process::id(),
         agents = loaded.agents.len(),
         config = %paths.main_file().display(),
@@ -158,7 +158,7 @@ async fn stop(
             }
         }
     }
-    info!(after_ms = %began.elapsed().as_millis(), "stopped");
+    info!(after_ms = %began.elapsed().as_millis(), "stopped, every agent has ended");
     exit
 }
 

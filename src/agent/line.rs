@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::attempt::Report;
+use super::reconnect::Say;
 use super::window::Held;
-use crate::broker::Session;
+use crate::broker::{Ended, Session};
 use crate::config::definition::{AgentDefinition, AuthMechanism, BrokerAddress, Declare};
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, Reply};
 use crate::settlement::Settlement;
 
 /// Connected where and as whom, what was declared, window and workers.
@@ -28,22 +29,50 @@ pub(super) fn connected(
         agent = %definition.name,
         broker = %format_args!("{}:{}", address.host, address.port),
         tls = address.tls.is_some(),
-        user,
+        user = %user,
         vhost = %address.vhost,
         queue = %source.queue.name,
-        exchange = source.exchange.as_ref().map(|exchange| exchange.name.as_str()),
+        exchange = source.exchange.as_ref().map(|exchange| display(&exchange.name)),
         topics = ?source.topics,
-        declare = match source.declare {
+        declare = %match source.declare {
             Declare::Create => "create",
             Declare::Passive => "passive",
             Declare::Skip => "skip",
         },
         window = source.prefetch_count,
         workers = definition.workers,
-        consumer_tag = session.consumer_tag(),
-        tries = failures,
+        consumer_tag = %session.consumer_tag(),
+        failed_tries = (failures > 0).then_some(failures),
         "consuming"
     );
+}
+
+/// Why there is no session, and when the next try comes; the same reason not each time.
+pub(super) fn no_session(
+    agent: &Arc<str>,
+    what: &str,
+    reason: &Ended,
+    say: Say,
+    tries: u32,
+    wait: Duration,
+) {
+    let next_try_ms = millis(wait);
+    match say {
+        Say::Nothing => debug!(agent = %agent, tries, next_try_ms, "{what}: {reason}"),
+        Say::Reminder(since) => warn!(
+            agent = %agent,
+            tries,
+            for_s = since.as_secs(),
+            next_try_ms,
+            "still without a session that lasts: {reason}"
+        ),
+        Say::News if reason.needs_somebody() => error!(
+            agent = %agent,
+            next_try_ms,
+            "{what}: {reason}; somebody has to mend this, trying on quietly"
+        ),
+        Say::News => warn!(agent = %agent, next_try_ms, "{what}: {reason}; trying on"),
+    }
 }
 
 /// The closing line of a message that was delivered, but not at the first try.
@@ -52,7 +81,7 @@ pub(super) fn delivered_late(agent: &Arc<str>, held: &Held, attempt: u32) {
     info!(
         agent = %agent,
         message_id = message.properties.message_id(),
-        routing_key = %message.routing_key,
+        routing_key = message.routing_key.as_str(),
         attempt,
         "delivered at last"
     );
@@ -76,11 +105,12 @@ pub(super) fn failed(
     warn!(
         agent = %agent,
         message_id = message.properties.message_id(),
-        routing_key = %message.routing_key,
-        backend,
+        routing_key = message.routing_key.as_str(),
+        backend = %backend,
+        status = status(report),
         attempt = attempt_number(held),
         action,
-        wait_ms = wait.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+        wait_ms = wait.map(millis),
         "not delivered: {}",
         report.reply
     );
@@ -98,10 +128,11 @@ pub(super) fn try_again(
     debug!(
         agent = %agent,
         message_id = message.properties.message_id(),
-        routing_key = %message.routing_key,
-        backend,
+        routing_key = message.routing_key.as_str(),
+        backend = %backend,
+        status = status(report),
         attempt = attempt_number(held),
-        wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+        wait_ms = millis(wait),
         "trying again: {}",
         report.reply
     );
@@ -110,17 +141,29 @@ pub(super) fn try_again(
 /// How a request to a backend that does not decide ended, where that was not well.
 pub(super) fn aside(agent: &Arc<str>, backend: &str, message_id: Option<&str>, report: &Report) {
     if report.outcome != Outcome::Delivered {
-        warn!(agent = %agent, message_id, backend, "not told, and not required to be: {}", report.reply);
+        warn!(agent = %agent, message_id, backend = %backend, "not told, and not required to be: {}", report.reply);
     }
 }
 
 /// A backend that does not decide was not even asked: too many of its requests are under way.
 pub(super) fn aside_skipped(agent: &Arc<str>, backend: &str, held: &Held) {
     let message_id = held.delivery.message().properties.message_id();
-    warn!(agent = %agent, message_id, backend, "not told, and not required to be: too many requests to such backends are under way");
+    warn!(agent = %agent, message_id, backend = %backend, "not told, and not required to be: too many requests to such backends are under way");
 }
 
 /// The number of the try that just ended, over all deliveries that the broker tells of.
 pub(super) fn attempt_number(held: &Held) -> u32 {
     held.attempts.before.saturating_add(held.attempts.here).max(1)
+}
+
+/// The status, where one came.
+fn status(report: &Report) -> Option<u16> {
+    match report.reply {
+        Reply::Answered { status, .. } => Some(status),
+        Reply::NotSent(..) | Reply::Unanswered(..) | Reply::Impossible(_) => None,
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

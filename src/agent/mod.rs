@@ -22,7 +22,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, info};
 
 use crate::backend::Clients;
 use crate::broker::{Ended, Session};
@@ -157,7 +157,8 @@ impl Agent {
                 Stop::Ended(reason) => reason,
             };
             self.state.send_replace(State::Connecting);
-            let next = self.reconnect.ended(reason.clone(), began.elapsed(), fastrand::f64());
+            let now = Instant::now();
+            let next = self.reconnect.ended(reason.clone(), now - began, now, fastrand::f64());
             if let Err(finish) = self.wait(&reason, next, "session ended").await {
                 break finish;
             }
@@ -191,7 +192,7 @@ impl Agent {
                     }
                 }
             }
-            let next = self.reconnect.refused(reason.clone(), fastrand::f64());
+            let next = self.reconnect.refused(reason.clone(), Instant::now(), fastrand::f64());
             self.wait(&reason, next, "no session").await?;
         }
     }
@@ -199,8 +200,8 @@ impl Agent {
     /// Says why there is no session and waits for the next try.
     async fn wait(&mut self, reason: &Ended, next: Next, what: &str) -> Result<(), Finish> {
         let agent = Arc::clone(&self.definition.name);
-        let (wait, is_news) = match next {
-            Next::Retry { wait, is_news } => (wait, is_news),
+        let (wait, say) = match next {
+            Next::Retry { wait, say } => (wait, say),
             Next::GiveUp => {
                 error!(
                     agent = %agent,
@@ -210,14 +211,7 @@ impl Agent {
                 return Err(Finish::GaveUp(reason.to_string()));
             }
         };
-        let next_try_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-        if !is_news {
-            debug!(agent = %agent, tries = self.reconnect.failures(), next_try_ms, "{what}: {reason}");
-        } else if reason.needs_somebody() {
-            error!(agent = %agent, next_try_ms, "{what}: {reason}; somebody has to mend this, trying on quietly");
-        } else {
-            warn!(agent = %agent, next_try_ms, "{what}: {reason}; trying on");
-        }
+        line::no_session(&agent, what, reason, say, self.reconnect.failures(), wait);
         match self.meanwhile(tokio::time::sleep(wait)).await {
             Some(()) => Ok(()),
             None => Err(Finish::Ordered),

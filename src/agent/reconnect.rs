@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::backoff;
 use crate::broker::Ended;
 use crate::config::definition;
@@ -9,13 +11,25 @@ use crate::config::definition;
 /// A session that lasted this long was a good one: the waits start over.
 const LASTED: Duration = Duration::from_secs(10);
 
+/// How often a reason that stays the same is said again.
+const REMIND: Duration = Duration::from_mins(5);
+
 /// The failures since the last session that lasted.
 #[derive(Debug)]
 pub(super) struct Reconnect {
     policy: definition::Reconnect,
     failures: u32,
-    /// The last reason, and how often in a row it was the same.
-    last: Option<(Ended, u32)>,
+    last: Option<Last>,
+}
+
+/// The reason of the last failures in a row.
+#[derive(Debug)]
+struct Last {
+    reason: Ended,
+    /// How often it came again.
+    repeats: u32,
+    since: Instant,
+    said: Instant,
 }
 
 /// What to do after a failure.
@@ -25,11 +39,22 @@ pub(super) enum Next {
     Retry {
         /// How long to wait.
         wait: Duration,
-        /// Whether this reason is new, and so worth a line.
-        is_news: bool,
+        /// What the log hears of it.
+        say: Say,
     },
     /// `max_retries` is used up.
     GiveUp,
+}
+
+/// What a failure is worth in the log: the same one is counted, not printed each time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Say {
+    /// This reason is new.
+    News,
+    /// It has stayed the same for this long.
+    Reminder(Duration),
+    /// It was said not long ago.
+    Nothing,
 }
 
 impl Reconnect {
@@ -43,37 +68,54 @@ impl Reconnect {
     }
 
     /// A session could not begin.
-    pub(super) fn refused(&mut self, reason: Ended, chance: f64) -> Next {
+    pub(super) fn refused(&mut self, reason: Ended, now: Instant, chance: f64) -> Next {
         let needs_somebody = reason.needs_somebody();
-        self.failed(reason, needs_somebody, chance)
+        self.failed(reason, needs_somebody, now, chance)
     }
 
     /// A session ended after `lasted`.
-    pub(super) fn ended(&mut self, reason: Ended, lasted: Duration, chance: f64) -> Next {
+    pub(super) fn ended(
+        &mut self,
+        reason: Ended,
+        lasted: Duration,
+        now: Instant,
+        chance: f64,
+    ) -> Next {
         if lasted >= LASTED {
             self.failures = 0;
             self.last = None;
         }
-        self.failed(reason, false, chance)
+        self.failed(reason, false, now, chance)
     }
 
-    fn failed(&mut self, reason: Ended, needs_somebody: bool, chance: f64) -> Next {
+    fn failed(&mut self, reason: Ended, needs_somebody: bool, now: Instant, chance: f64) -> Next {
         self.failures = self.failures.saturating_add(1);
-        let repeats = match self.last.take() {
-            Some((last, repeats)) if last == reason => repeats.saturating_add(1),
-            Some(_) | None => 0,
+        let mut last = match self.last.take() {
+            Some(last) if last.reason == reason => {
+                Last { repeats: last.repeats.saturating_add(1), ..last }
+            }
+            Some(_) | None => Last { reason, repeats: 0, since: now, said: now },
         };
-        self.last = Some((reason, repeats));
+        let say = if last.repeats == 0 {
+            Say::News
+        } else if now.duration_since(last.said) >= REMIND {
+            last.said = now;
+            Say::Reminder(now.duration_since(last.since))
+        } else {
+            Say::Nothing
+        };
+        // The second time somebody has to act, nothing is lost by asking slowly.
+        let is_slow = needs_somebody && last.repeats > 0;
+        self.last = Some(last);
         if self.policy.max_retries.is_some_and(|most| self.failures > most) {
             return Next::GiveUp;
         }
-        // The second time somebody has to act, nothing is lost by asking slowly.
-        let wait = if needs_somebody && repeats > 0 {
+        let wait = if is_slow {
             backoff::RECONNECT_MAX
         } else {
             backoff::reconnect(self.policy.strategy, self.failures, chance)
         };
-        Next::Retry { wait, is_news: repeats == 0 }
+        Next::Retry { wait, say }
     }
 }
 
@@ -87,42 +129,58 @@ mod tests {
         Reconnect::new(definition::Reconnect { max_retries, strategy, health_interval })
     }
 
-    fn retry(seconds: u64, is_news: bool) -> Next {
-        Next::Retry { wait: Duration::from_secs(seconds), is_news }
+    fn retry(seconds: u64, say: Say) -> Next {
+        Next::Retry { wait: Duration::from_secs(seconds), say }
     }
 
     #[test]
     fn waits_grow_and_the_same_reason_is_news_once() {
-        let mut reconnect = reconnect(None);
-        assert_eq!(reconnect.refused(Ended::Lost, 0.5), retry(2, true));
-        assert_eq!(reconnect.refused(Ended::Lost, 0.5), retry(4, false));
-        assert_eq!(reconnect.refused(Ended::ConsumerCancelled, 0.5), retry(8, true));
+        let (mut reconnect, now) = (reconnect(None), Instant::now());
+        assert_eq!(reconnect.refused(Ended::Lost, now, 0.5), retry(2, Say::News));
+        assert_eq!(reconnect.refused(Ended::Lost, now, 0.5), retry(4, Say::Nothing));
+        assert_eq!(reconnect.refused(Ended::ConsumerCancelled, now, 0.5), retry(8, Say::News));
+    }
+
+    #[test]
+    fn a_reason_that_stays_is_said_again_every_few_minutes() {
+        let (mut reconnect, start) = (reconnect(None), Instant::now());
+        let mut said = Vec::new();
+        for minute in 0..12 {
+            let now = start + Duration::from_mins(minute);
+            match reconnect.refused(Ended::Lost, now, 0.5) {
+                Next::Retry { say: Say::Nothing, .. } => {}
+                Next::Retry { say, .. } => said.push((minute, say)),
+                Next::GiveUp => panic!("it has no limit"),
+            }
+        }
+        let reminder = |minutes| (minutes, Say::Reminder(Duration::from_mins(minutes)));
+        assert_eq!(said, [(0, Say::News), reminder(5), reminder(10)]);
     }
 
     #[test]
     fn a_session_that_lasted_starts_the_waits_over() {
-        let mut reconnect = reconnect(None);
+        let (mut reconnect, now) = (reconnect(None), Instant::now());
         for _ in 0..5 {
-            reconnect.refused(Ended::Lost, 0.5);
+            reconnect.refused(Ended::Lost, now, 0.5);
         }
-        let ended = reconnect.ended(Ended::Lost, LASTED, 0.5);
-        assert_eq!(ended, retry(2, true));
-        let at_once = reconnect.ended(Ended::Lost, Duration::ZERO, 0.5);
-        assert_eq!(at_once, retry(4, false));
+        let ended = reconnect.ended(Ended::Lost, LASTED, now, 0.5);
+        assert_eq!(ended, retry(2, Say::News));
+        let at_once = reconnect.ended(Ended::Lost, Duration::ZERO, now, 0.5);
+        assert_eq!(at_once, retry(4, Say::Nothing));
     }
 
     #[test]
     fn what_somebody_has_to_mend_is_asked_for_slowly_from_the_second_time_on() {
-        let mut reconnect = reconnect(None);
-        assert_eq!(reconnect.refused(Ended::LoginRefused, 0.5), retry(2, true));
-        assert_eq!(reconnect.refused(Ended::LoginRefused, 0.5), retry(60, false));
+        let (mut reconnect, now) = (reconnect(None), Instant::now());
+        assert_eq!(reconnect.refused(Ended::LoginRefused, now, 0.5), retry(2, Say::News));
+        assert_eq!(reconnect.refused(Ended::LoginRefused, now, 0.5), retry(60, Say::Nothing));
     }
 
     #[test]
     fn max_retries_is_the_number_of_tries_after_the_first() {
-        let mut reconnect = reconnect(Some(2));
-        assert_eq!(reconnect.refused(Ended::Lost, 0.5), retry(2, true));
-        assert_eq!(reconnect.refused(Ended::Lost, 0.5), retry(4, false));
-        assert_eq!(reconnect.refused(Ended::Lost, 0.5), Next::GiveUp);
+        let (mut reconnect, now) = (reconnect(Some(2)), Instant::now());
+        assert_eq!(reconnect.refused(Ended::Lost, now, 0.5), retry(2, Say::News));
+        assert_eq!(reconnect.refused(Ended::Lost, now, 0.5), retry(4, Say::Nothing));
+        assert_eq!(reconnect.refused(Ended::Lost, now, 0.5), Next::GiveUp);
     }
 }
