@@ -1,7 +1,7 @@
 //! What the daemon runs on: settings that have been read, checked and made whole.
 //!
 //! Nothing here can be wrong any more: a definition is only made by
-//! [`resolve`](super::resolve), which reports every problem that it finds. Two
+//! [`load`](super::load), which reports every problem that it finds. Two
 //! definitions that are equal make the same agent, which is what a reload asks.
 
 use std::collections::BTreeMap;

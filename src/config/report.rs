@@ -1,6 +1,6 @@
 //! The problems that have been found so far, without those that only follow from another.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::{Problem, Severity};
 use super::source_map::{FileId, SourceMap, Span};
@@ -14,6 +14,8 @@ pub(super) struct Report<'t> {
     /// All files read so far.
     pub(super) sources: SourceMap<'t>,
     problems: BTreeSet<Problem>,
+    /// How many of them each file has.
+    counts: BTreeMap<FileId, usize>,
     /// The file that is looked at: broken by any error that is found meanwhile, also by one
     /// that stands in the main file and that others inherit as well.
     judged: Option<FileId>,
@@ -23,8 +25,9 @@ pub(super) struct Report<'t> {
     fragments: BTreeSet<FileId>,
     /// Strings with `${…}` in them: their values are never shown.
     concealed: Vec<Span>,
-    /// Values that an error was reported for; what else is wrong with them follows from it.
-    spoilt: Vec<Span>,
+    /// Values that an error was reported for, by start and end; what else is wrong with them
+    /// follows from it.
+    spoilt: BTreeSet<(usize, usize)>,
     /// Lines with a syntax error, by file.
     syntax_lines: BTreeSet<(FileId, usize)>,
     /// Paths of keys that were taken out of the tree after an error.
@@ -58,12 +61,12 @@ impl Report<'_> {
         remedy: impl Into<String>,
     ) {
         self.error(span, problem, remedy);
-        self.spoilt.push(span.clone());
+        self.spoilt.insert((span.start, span.end));
     }
 
     /// What else is wrong with the value at `span` follows from what was reported already.
     pub(super) fn spoil_silently(&mut self, span: &Span) {
-        self.spoilt.push(span.clone());
+        self.spoilt.insert((span.start, span.end));
     }
 
     /// A warning at `span`.
@@ -102,10 +105,12 @@ impl Report<'_> {
 
     /// A syntax error: what else is found on its line follows from it, and nothing is missing.
     pub(super) fn syntax_error(&mut self, span: &Span, problem: String, remedy: String) {
-        let (file, line) = self.line(span);
+        let file = self.sources.file(span);
         self.fragments.insert(file);
         self.error(span, problem, remedy);
-        self.syntax_lines.insert((file, line));
+        if !self.is_full(file) {
+            self.syntax_lines.insert((file, self.sources.place(span).line));
+        }
     }
 
     /// A problem of a file as a whole, or of no file.
@@ -153,21 +158,23 @@ impl Report<'_> {
     }
 
     fn push(&mut self, span: &Span, severity: Severity, problem: String, remedy: String) {
-        let place = self.sources.place(span);
-        let of_file =
-            |other: &&Problem| other.place.as_ref().is_some_and(|other| other.file == place.file);
-        if self.problems.iter().filter(of_file).count() < PER_FILE_MAX {
-            self.problems.insert(Problem { place: Some(place), severity, problem, remedy });
+        let place = Some(self.sources.place(span));
+        if self.problems.insert(Problem { place, severity, problem, remedy }) {
+            *self.counts.entry(self.sources.file(span)).or_default() += 1;
         }
     }
 
+    /// Whether nothing more need be said of `span`. Costs little where a file is all wrong.
     fn follows_from_another(&self, span: &Span) -> bool {
-        self.spoilt.contains(span)
-            || (!self.syntax_lines.is_empty() && self.syntax_lines.contains(&self.line(span)))
+        let file = self.sources.file(span);
+        self.is_full(file)
+            || self.spoilt.contains(&(span.start, span.end))
+            || (self.fragments.contains(&file)
+                && self.syntax_lines.contains(&(file, self.sources.place(span).line)))
     }
 
-    fn line(&self, span: &Span) -> (FileId, usize) {
-        (self.sources.file(span), self.sources.place(span).line)
+    fn is_full(&self, file: FileId) -> bool {
+        self.counts.get(&file).is_some_and(|count| *count >= PER_FILE_MAX)
     }
 }
 

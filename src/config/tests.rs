@@ -193,6 +193,31 @@ fn a_file_without_end_of_problems_is_cut_short() {
 }
 
 #[test]
+fn a_file_of_nonsense_costs_no_time() {
+    let repeated = |text: &str| text.repeat(100_000 / text.len());
+    let numbered = |text: fn(usize) -> String| (0..5_000).map(text).collect::<String>();
+    for text in [
+        repeated("= [\n"),
+        repeated("[[x\n"),
+        repeated("\"\n"),
+        numbered(|number| format!("x{number} = \"${{env:X}}\"\n")),
+        numbered(|number| format!("[x{number}.y]\n")),
+        format!("[consumer]\ntopic = [{}]", numbered(|number| format!("\"{number}\","))),
+        format!("[consumer]\ntopic = [{}]", repeated("1,")),
+        format!("[\"async/amqp\"]\nhost = [{}]", repeated("\"\",")),
+        format!("[[backend]]\nstatus = {{ retry = [{}] }}", repeated("404,")),
+        repeated("[[backend]]\n"),
+    ] {
+        let began = std::time::Instant::now();
+        let (_, problems) = load_agent_text(Path::new("a.toml"), &text, &NoEnvironment);
+        let start: String = text.chars().take(20).collect();
+        assert!((1..=110).contains(&problems.len()), "{start}: {}", problems.len());
+        assert!(began.elapsed() < Duration::from_secs(20), "{start}: {:?}", began.elapsed());
+        println!("{start:?} {:?} {}", began.elapsed(), problems.len());
+    }
+}
+
+#[test]
 fn what_was_named_has_to_be_there() {
     let directory = tempfile::tempdir().unwrap();
     let there = directory.path().join("there.toml");

@@ -293,6 +293,13 @@ fn apply<'s>(
 }
 
 fn unknown(key: &str, span: &Span, scope: &Scope<'_, '_>) -> Fault {
+    // Anything else may be the rest of a password with a `?` in it.
+    if !key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+        return fault(
+            "a broker URI with a query that says nothing",
+            "write key=value, and percent-encode a `?` in the password as %3F",
+        );
+    }
     let shown = scope.report.quote(span, key);
     let remedy = match nearest(key, &QUERY_KEYS).filter(|_| !scope.report.is_concealed(span)) {
         Some(meant) => format!("did you mean `{meant}`?"),

@@ -41,7 +41,7 @@ pub(super) fn backends(
         scope.report.error(&list.span(), problem, format!("list 1 to {MANY}"));
     }
     let mut backends: Vec<BackendDefinition> = Vec::new();
-    for (index, spec) in specs.iter().enumerate() {
+    for (index, spec) in specs.iter().take(MANY).enumerate() {
         let mut backend = backend(spec, index, agent_timeout, scope);
         if backends.iter().any(|other| other.name == backend.name) {
             distinguish(spec, &mut backend, &backends, scope);
@@ -195,7 +195,7 @@ fn urls(
     }
     let mut urls = Vec::new();
     let mut login: Option<Option<Secret>> = None;
-    for (span, host) in hosts {
+    for (span, host) in hosts.into_iter().take(MANY) {
         let (url, own_login) = match url(host, pattern) {
             Ok(parts) => parts,
             Err((problem, remedy)) => {
@@ -399,7 +399,9 @@ fn status(spec: &BackendSpec, scope: &mut Scope<'_, '_>) -> StatusPolicy {
         (&spec.pause, Meaning::Pause),
     ];
     let stated = lists.iter().flat_map(|(list, meaning)| {
-        list.iter().flat_map(Spanned::get_ref).map(|entry| (entry, *meaning))
+        // There are no more codes and classes than that.
+        let entries = list.iter().flat_map(|list| list.get_ref().iter().take(505));
+        entries.map(|entry| (entry, *meaning))
     });
     // Inherited ones first, so that the agent's own win.
     let (inherited, own): (Vec<_>, Vec<_>) =

@@ -135,7 +135,7 @@ fn own_delays(
         );
     }
     let mut durations = Vec::new();
-    for delay in delays.get_ref() {
+    for delay in delays.get_ref().iter().take(DELAYS_MAX) {
         let duration = period(Some(delay), &limits, scope.report);
         if duration.is_some_and(|duration| duration > HELD_MAX) {
             scope.report.warning(

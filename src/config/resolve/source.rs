@@ -22,6 +22,9 @@ use crate::config::value::Scalar;
 
 const PREFETCH_COUNT: u16 = 100;
 
+/// The most binding keys: each costs a round trip when a session starts.
+const TOPICS_MAX: usize = 1000;
+
 const DECLARE: [(&str, Declare); 3] =
     [("create", Declare::Create), ("passive", Declare::Passive), ("skip", Declare::Skip)];
 
@@ -114,8 +117,11 @@ fn brokers(
         let problem = format!("`host` lists {} brokers", uris.len());
         scope.report.error(&host.span(), problem, format!("list 1 to {BROKERS_MAX}"));
     }
-    let brokers: Vec<BrokerAddress> =
-        uris.iter().filter_map(|(span, uri)| address(span, uri, &common, scope)).collect();
+    let brokers: Vec<BrokerAddress> = uris
+        .iter()
+        .take(BROKERS_MAX)
+        .filter_map(|(span, uri)| address(span, uri, &common, scope))
+        .collect();
     if let Some(tls) = &amqp.tls
         && !scope.is_inherited(&tls.span())
         && brokers.len() == uris.len()
@@ -435,8 +441,12 @@ fn topics(
     };
     let binds = declare == Declare::Create;
     let keys = topic.map(|topic| topic.get_ref().each(&topic.span())).unwrap_or_default();
+    if let Some(topic) = topic.filter(|_| keys.len() > TOPICS_MAX) {
+        let problem = format!("`topic` lists {} binding keys", keys.len());
+        scope.report.error(&topic.span(), problem, format!("list at most {TOPICS_MAX}"));
+    }
     let mut topics: Vec<String> = Vec::new();
-    for (span, key) in &keys {
+    for (span, key) in keys.iter().take(TOPICS_MAX) {
         short_string(span, "the binding key", key, scope);
         if !topics.iter().any(|known| known == key) {
             topics.push((*key).to_owned());
