@@ -299,7 +299,7 @@ impl Agent {
         settlement: Settlement,
     ) -> Result<(), Ended> {
         let Some(held) = self.window.remove(key) else { return Ok(()) };
-        if settlement == Settlement::Ack && held.attempts.here > 1 {
+        if settlement == Settlement::Ack && line::attempt_number(&held) > 1 {
             line::delivered_late(&self.definition.name, &held, line::attempt_number(&held));
         }
         self.settle(session, held, settlement).await
