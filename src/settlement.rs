@@ -55,6 +55,9 @@ pub struct Policy {
     pub nack_discard: bool,
     /// Ack whatever the backends say.
     pub auto_ack: bool,
+    /// Whether what is given back comes again. A stream takes a requeue for an ack, so what
+    /// fails there is kept and tried on.
+    pub can_requeue: bool,
 }
 
 /// The longest that a message waits for its requeue while we hold it, well below RabbitMQ's
@@ -99,6 +102,9 @@ fn give_back(
     let wait = backoff::delay(&policy.retry.delays, failures, policy.retry.jitter, chance)
         .max(not_before.unwrap_or_default())
         .min(HELD_MAX);
+    if !policy.can_requeue {
+        return Decision::TryInPlace(wait);
+    }
     Decision::SettleAfter(wait, Settlement::Requeue { counted: true })
 }
 
@@ -114,6 +120,7 @@ mod tests {
             retry: RetryPolicy { in_place: 2, delays, jitter: 0.0 },
             nack_discard: false,
             auto_ack: false,
+            can_requeue: true,
         }
     }
 
@@ -178,6 +185,15 @@ mod tests {
             decide(Outcome::Unwell { certain: true }, attempts(1, 0), &policy, 0.5),
             Decision::Hold
         );
+    }
+
+    #[test]
+    fn what_fails_on_a_stream_is_kept_and_tried_on() {
+        let policy = Policy { can_requeue: false, ..policy() };
+        for outcome in [Outcome::Refused, again(false)] {
+            let decision = decide(outcome, attempts(3, 0), &policy, 0.5);
+            assert_eq!(decision, Decision::TryInPlace(5 * SECOND));
+        }
     }
 
     fn any_outcome() -> impl Strategy<Value = Outcome> {

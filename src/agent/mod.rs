@@ -26,7 +26,7 @@ use tracing::{debug, error, info};
 
 use crate::backend::Clients;
 use crate::broker::{Ended, Session};
-use crate::config::definition::AgentDefinition;
+use crate::config::definition::{AgentDefinition, QueueType};
 use crate::settlement::Policy;
 
 use attempt::{Finished, Job, Targets};
@@ -126,6 +126,7 @@ impl Agent {
             retry: definition.retry.clone(),
             nack_discard: definition.source.nack_discard,
             auto_ack: definition.source.auto_ack,
+            can_requeue: definition.source.queue.queue_type != Some(QueueType::Stream),
         };
         Self {
             orders: context.orders,

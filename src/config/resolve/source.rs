@@ -221,7 +221,12 @@ fn queue_type(
     refused(amqp.exclusive.as_ref(), true, "exclusive");
     refused(amqp.delete.as_ref(), true, "delete");
     if queue_type == QueueType::Stream {
-        refused(amqp.auto_ack.as_ref(), true, "auto_ack");
+        let key = amqp.queue_type.as_ref().map(Spanned::span);
+        scope.report.warning(
+            &key.or(argument.map(|(_, value)| value.span())).unwrap_or_default(),
+            "a stream keeps no record of what was settled: each new connection begins with the next message that is published",
+            "use a quorum queue where no message may be passed over",
+        );
     }
     Some(queue_type)
 }
