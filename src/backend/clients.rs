@@ -128,3 +128,56 @@ fn tls_config(key: &Key) -> Result<rustls::ClientConfig, TlsError> {
         None => tls::unused_config(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::outcome::StatusPolicy;
+    use crate::secret::Secret;
+
+    fn definition(url: &str) -> BackendDefinition {
+        BackendDefinition {
+            name: Arc::from("test"),
+            urls: vec![url.parse().unwrap()],
+            method: "POST".to_owned(),
+            headers: Vec::new(),
+            timeout: Duration::from_secs(5),
+            required: true,
+            status: StatusPolicy::default(),
+            tls: TlsSettings::default(),
+            http2: Http2::Negotiate,
+        }
+    }
+
+    #[test]
+    fn backends_that_agree_share_a_client_that_ends_with_the_last_of_them() {
+        let mut clients = Clients::new();
+        let one = clients.get(&definition("http://one.internal/")).unwrap();
+        let mut other = definition("http://two.internal/");
+        other.timeout = Duration::from_secs(9);
+        other.tls.server_name = Some("of.no.use.without.tls".to_owned());
+        let two = clients.get(&other).unwrap();
+        assert!(Rc::ptr_eq(&one, &two));
+        drop((one, two));
+        assert_eq!(clients.entries[0].1.strong_count(), 0);
+        other.http2 = Http2::Never;
+        let _never = clients.get(&other).unwrap();
+        assert_eq!(clients.entries.len(), 1);
+    }
+
+    #[test]
+    fn backends_that_differ_in_version_do_not_share_a_client() {
+        let mut clients = Clients::new();
+        let mut definition = definition("http://one.internal/");
+        let negotiate = clients.get(&definition).unwrap();
+        definition.http2 = Http2::PriorKnowledge;
+        let prior = clients.get(&definition).unwrap();
+        assert!(!Rc::ptr_eq(&negotiate, &prior));
+        definition.http2 = Http2::Negotiate;
+        definition.headers = vec![("HOST".to_owned(), Secret::new("orders.internal"))];
+        let named = clients.get(&definition).unwrap();
+        assert!(!Rc::ptr_eq(&negotiate, &named));
+    }
+}

@@ -131,15 +131,17 @@ async fn a_connection_that_ends_at_once_is_no_reply() {
 
 #[tokio::test]
 async fn a_reset_after_the_request_may_have_arrived() {
-    let listener = listen().await;
-    let backend = backend(&listener);
-    let serve = async {
-        let mut stream = accept(&listener).await;
-        read_request(&mut stream).await.unwrap();
-        stream.set_zero_linger().unwrap();
-    };
-    let (answer, ()) = tokio::join!(send(&backend, "body"), serve);
-    assert_eq!(unanswered(&answer.reply), Unanswered::Reset);
+    for body in ["", "body"] {
+        let listener = listen().await;
+        let backend = backend(&listener);
+        let serve = async {
+            let mut stream = accept(&listener).await;
+            read_request(&mut stream).await.unwrap();
+            stream.set_zero_linger().unwrap();
+        };
+        let (answer, ()) = tokio::join!(send(&backend, body), serve);
+        assert_eq!(unanswered(&answer.reply), Unanswered::Reset);
+    }
 }
 
 #[tokio::test]

@@ -131,14 +131,14 @@ async fn a_stream_that_is_refused_is_not_sent_again_unasked() {
 async fn a_server_that_goes_away_is_a_reset_and_the_next_request_connects_anew() {
     let listener = listen().await;
     let backend = backend(&listener);
-    for _ in 0..2 {
+    for body in ["body", ""] {
         let serve = async {
             let mut stream = accept(&listener).await;
             read_headers(&mut stream).await;
             stream.write_all(&frame(GOAWAY, 0, &[0; 8])).await.unwrap();
             super::server::drain(&mut stream).await;
         };
-        let (answer, ()) = tokio::join!(send(&backend, "body"), serve);
+        let (answer, ()) = tokio::join!(send(&backend, body), serve);
         assert!(matches!(answer.reply, Reply::Unanswered(Unanswered::Reset, _)), "{answer:?}");
     }
 }

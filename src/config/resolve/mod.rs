@@ -158,7 +158,7 @@ fn timeout(
         scope.report.warning(
             &key.span(),
             "RabbitMQ takes a message back, and closes the channel, after 30 minutes",
-            "use less, or raise the queue's x-consumer-timeout above it",
+            "use less, or raise the broker's consumer_timeout above it",
         );
     }
     Some(value)

@@ -289,6 +289,16 @@ fn arguments(key: Option<&Arguments>, scope: &mut Scope<'_, '_>) -> BTreeMap<Str
         }
         arguments.insert(name.get_ref().clone(), value.get_ref().0.clone());
     }
+    let stated = key.and_then(|key| key.get_ref().get_key_value("x-dead-letter-routing-key"));
+    if let Some((name, _)) = stated
+        && !arguments.contains_key("x-dead-letter-exchange")
+    {
+        scope.report.error(
+            &name.span(),
+            "RabbitMQ refuses `x-dead-letter-routing-key` without `x-dead-letter-exchange`",
+            "add the exchange: \"\" is the default one, which routes by a queue's name",
+        );
+    }
     arguments
 }
 
