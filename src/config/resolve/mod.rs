@@ -3,12 +3,18 @@
 //! Each part returns something usable even where it reported an error, so that the parts after
 //! it are looked at too; the definition is only handed out if nothing was reported.
 
-mod address;
-mod backend;
-mod number;
-mod policy;
 mod source;
+mod brokers;
+mod address;
 mod tls;
+mod queue;
+mod exchange;
+mod policy;
+mod backend;
+mod urls;
+mod headers;
+mod status;
+mod number;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
