@@ -6,6 +6,8 @@
 
 mod attempt;
 mod hold;
+mod judge;
+mod let_go;
 mod line;
 mod pace;
 mod reconnect;

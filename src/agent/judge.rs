@@ -1,0 +1,184 @@
+//! What follows from a reply: the pure decisions, asked and carried out.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::{error, info};
+
+use super::attempt::{Finished, Report};
+use super::hold::Change;
+use super::window::{Due, Key};
+use super::{Agent, Order, State, line};
+use crate::backoff;
+use crate::broker::{Ended, Session};
+use crate::outcome::{Outcome, join};
+use crate::settlement::{Decision, Settlement, decide};
+
+impl Agent {
+    /// Takes in something that was in flight.
+    pub(super) async fn finish(
+        &mut self,
+        session: &mut Session,
+        finished: Finished,
+    ) -> Result<(), Ended> {
+        match finished {
+            Finished::Attempt(key, reports) => self.judge(session, key, reports).await,
+            Finished::Aside(id, report) => {
+                self.aside_finished(id.as_deref(), &report);
+                Ok(())
+            }
+            Finished::Probe(report) => {
+                self.observe(None, &report);
+                let is_wanted = *self.orders.borrow() == Order::Run;
+                if is_wanted && self.hold.current().is_none() {
+                    session.resume(&self.definition.source).await?;
+                    info!(agent = %self.definition.name, "consuming again");
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Judges a try and does what follows from it.
+    async fn judge(
+        &mut self,
+        session: &mut Session,
+        key: Key,
+        reports: Vec<Report>,
+    ) -> Result<(), Ended> {
+        self.in_flight -= 1;
+        for report in &reports {
+            self.tally.replied(report.took);
+            self.observe(Some(key), report);
+        }
+        self.hold.probe_lost(Some(key));
+        let Some(held) = self.window.get(key) else {
+            // Its session is gone: the broker has handed it out again, or will.
+            return Ok(());
+        };
+        let decisive =
+            || reports.iter().filter(|report| self.targets.get(report.target).required());
+        for report in &reports {
+            let backend = self.targets.get(report.target);
+            if report.outcome == Outcome::Delivered {
+                held.done[report.target] = true;
+            } else if !backend.required() {
+                held.done[report.target] = true;
+                let id = held.delivery.message().properties.message_id();
+                line::aside(&self.definition.name, backend.name(), id, report);
+            }
+        }
+        let outcome = join(decisive().map(|report| report.outcome));
+        if !matches!(outcome, Outcome::Unwell { .. }) {
+            held.attempts.here = held.attempts.here.saturating_add(1);
+        }
+        let chance = fastrand::f64();
+        let decision = decide(outcome, held.attempts, &self.policy, chance);
+        let worst = decisive().find(|report| report.outcome != Outcome::Delivered);
+        match (decision, worst) {
+            (Decision::Settle(settlement), None) => {
+                self.settle_judged(session, key, settlement).await
+            }
+            (Decision::Settle(settlement), Some(report)) => {
+                let name = self.targets.get(report.target).name();
+                line::failed(&self.definition.name, held, name, report, settlement, None);
+                self.settle_judged(session, key, settlement).await
+            }
+            (decision, report) => {
+                self.keep(key, decision, outcome, report, chance);
+                Ok(())
+            }
+        }
+    }
+
+    /// Keeps a message for later, as `decision` says.
+    fn keep(
+        &mut self,
+        key: Key,
+        decision: Decision,
+        outcome: Outcome,
+        report: Option<&Report>,
+        chance: f64,
+    ) {
+        let now = Instant::now();
+        let Some(held) = self.window.get(key) else { return };
+        let agent = &self.definition.name;
+        let name = report.map(|report| self.targets.get(report.target).name());
+        match decision {
+            Decision::Settle(_) => {}
+            Decision::TryInPlace(wait) => {
+                if let (Some(report), Some(name)) = (report, name) {
+                    line::try_again(agent, held, name, report, wait);
+                }
+                self.window.wait(key, now + wait, Due::Try);
+                self.gate(outcome, now, wait);
+            }
+            Decision::SettleAfter(wait, settlement) => {
+                if let (Some(report), Some(name)) = (report, name) {
+                    line::failed(agent, held, name, report, settlement, Some(wait));
+                }
+                self.window.wait(key, now + wait, Due::Settle(settlement));
+                self.gate(outcome, now, backoff::IN_PLACE_MAX);
+            }
+            Decision::Hold if self.hold.current().is_some() => self.window.put_back(key),
+            // Not certain yet that it is the backend: soon again, and not counted.
+            Decision::Hold => {
+                self.window.wait(key, now + backoff::in_place(1, 0.2, chance), Due::Try);
+            }
+        }
+    }
+
+    /// The whole backend asked for quiet: the other messages wait too.
+    fn gate(&mut self, outcome: Outcome, now: Instant, wait: Duration) {
+        if let Outcome::TryAgain { whole_backend: true, not_before, .. } = outcome {
+            self.hold.gate(now + not_before.unwrap_or(wait));
+        }
+    }
+
+    /// Lets the hold take in a reply, and says what that changed.
+    fn observe(&mut self, key: Option<Key>, report: &Report) {
+        if self.policy.auto_ack || !self.targets.get(report.target).required() {
+            return;
+        }
+        let now = Instant::now();
+        let change = self.hold.observe(key, report.target, report.outcome, now, fastrand::f64());
+        let (agent, name) = (&self.definition.name, self.targets.get(report.target).name());
+        match change {
+            Change::None => return,
+            Change::Began => error!(
+                agent = %agent,
+                backend = %name,
+                held = self.window.len(),
+                "backend unwell, holding: {}; nothing is lost or counted, probing until it answers",
+                report.reply
+            ),
+            Change::Ended(lasted) => info!(
+                agent = %agent,
+                backend = %name,
+                waited = self.window.len(),
+                after_s = lasted.as_secs(),
+                "backend well again: {}",
+                report.reply
+            ),
+        }
+        let holding = matches!(change, Change::Began);
+        self.state.send_replace(if holding {
+            State::Holding(format!("{name}: {}", report.reply))
+        } else {
+            State::Consuming
+        });
+    }
+
+    async fn settle_judged(
+        &mut self,
+        session: &mut Session,
+        key: Key,
+        settlement: Settlement,
+    ) -> Result<(), Ended> {
+        let Some(held) = self.window.remove(key) else { return Ok(()) };
+        if settlement == Settlement::Ack && line::attempt_number(&held) > 1 {
+            line::delivered_late(&self.definition.name, &held, line::attempt_number(&held));
+        }
+        self.settle(session, held, settlement).await
+    }
+}

@@ -1,0 +1,83 @@
+//! How an agent lets go of messages: all of them when it stops, the idle ones when a hold lasts.
+
+use futures_util::StreamExt;
+use tokio::time::Instant;
+use tracing::warn;
+
+use super::{Agent, Order, ordered_to_abort};
+use crate::broker::{Ended, Event, Session};
+use crate::settlement::Settlement;
+
+impl Agent {
+    /// The hold lasts too long to keep the window: gives it back, uncounted, and takes no more.
+    pub(super) async fn release(&mut self, session: &mut Session) -> Result<(), Ended> {
+        self.stop_consuming(session).await?;
+        let idle = self.window.take_idle();
+        warn!(
+            agent = %self.definition.name,
+            messages = idle.len(),
+            "the hold lasts: gave the window back to the broker, consuming again when the backend answers"
+        );
+        for held in idle {
+            self.settle(session, held, Settlement::Requeue { counted: false }).await?;
+        }
+        self.hold.released();
+        Ok(())
+    }
+
+    /// Cancels the consumer and takes in what the broker had sent before.
+    async fn stop_consuming(&mut self, session: &mut Session) -> Result<(), Ended> {
+        session.cancel().await?;
+        loop {
+            match session.next().await? {
+                Event::Delivery(delivery) => {
+                    self.tally.received();
+                    self.window.receive(delivery, self.targets.len());
+                }
+                Event::Drained => return Ok(()),
+            }
+        }
+    }
+
+    /// Stops as ordered: takes no more, gives back what was never started, and finishes what is
+    /// in flight up to the deadline. What then still is in flight goes back too.
+    pub(super) async fn drain(&mut self, session: &mut Session) -> Result<(), Ended> {
+        let deadline = match *self.orders.borrow() {
+            Order::Drain(limit) => Instant::now() + limit,
+            Order::Run | Order::Abort => Instant::now(),
+        };
+        if !self.hold.is_released() {
+            self.stop_consuming(session).await?;
+        }
+        self.give_back_idle(session).await?;
+        while self.in_flight + self.asides > 0 {
+            tokio::select! {
+                biased;
+                () = ordered_to_abort(&mut self.orders) => break,
+                Some(finished) = self.jobs.next() => self.finish(session, finished).await?,
+                () = tokio::time::sleep_until(deadline) => break,
+            }
+            // A message that failed waits for nothing now: it is we who are in the way.
+            self.give_back_idle(session).await?;
+        }
+        let unfinished = self.window.take_all();
+        if !unfinished.is_empty() {
+            warn!(
+                agent = %self.definition.name,
+                messages = unfinished.len(),
+                "stopped waiting for replies; gave the messages back, they may arrive twice"
+            );
+        }
+        for held in unfinished {
+            self.settle(session, held, Settlement::Requeue { counted: false }).await?;
+        }
+        Ok(())
+    }
+
+    async fn give_back_idle(&mut self, session: &mut Session) -> Result<(), Ended> {
+        for held in self.window.take_idle() {
+            self.settle(session, held, Settlement::Requeue { counted: false }).await?;
+        }
+        Ok(())
+    }
+}
