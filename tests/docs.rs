@@ -241,6 +241,18 @@ fn relative_links_lead_somewhere() {
     assert!(links > 0, "no document has a link");
 }
 
+/// Joining two branches keeps the lines of both, also those that one of them only moved.
+#[test]
+fn the_changelog_says_nothing_twice() {
+    let changelog = text("CHANGELOG.md");
+    let mut lines: Vec<_> = changelog.lines().filter(|line| line.starts_with("- ")).collect();
+    lines.sort_unstable();
+    assert!(!lines.is_empty());
+    for pair in lines.windows(2) {
+        assert_ne!(pair[0], pair[1], "keep one of them");
+    }
+}
+
 #[test]
 fn every_room_of_the_architecture_is_there() {
     let architecture = text("ARCHITECTURE.md");
