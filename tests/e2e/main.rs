@@ -9,4 +9,7 @@
 mod support;
 
 #[cfg(test)]
+mod session;
+
+#[cfg(test)]
 mod support_works;
