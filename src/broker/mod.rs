@@ -8,6 +8,7 @@
 mod arguments;
 mod closing;
 mod ended;
+mod greeting;
 mod login;
 pub mod properties;
 mod rpc;

@@ -9,6 +9,12 @@
 mod support;
 
 #[cfg(test)]
+mod connection_loss;
+
+#[cfg(test)]
+mod isolation;
+
+#[cfg(test)]
 mod session;
 
 #[cfg(test)]
