@@ -44,6 +44,8 @@ pub struct Attempts {
     pub here: u32,
     /// Deliveries that failed before this one, as far as the broker tells.
     pub before: u32,
+    /// How long we have held it.
+    pub held: Duration,
 }
 
 /// The part of an agent's definition that settlements depend on.
@@ -60,8 +62,8 @@ pub struct Policy {
     pub can_requeue: bool,
 }
 
-/// The longest that a message waits for its requeue while we hold it, well below RabbitMQ's
-/// `consumer_timeout` of 30 minutes.
+/// The longest that a message is held for tries in place, and again the longest that it then
+/// waits for its requeue: together a third of RabbitMQ's `consumer_timeout` of 30 minutes.
 pub const HELD_MAX: Duration = Duration::from_mins(5);
 
 /// The tries in place for what waiting rarely mends.
@@ -79,11 +81,12 @@ pub fn decide(outcome: Outcome, attempts: Attempts, policy: &Policy, chance: f64
         Outcome::Refused => give_back(None, attempts, policy, chance),
         Outcome::TryAgain { not_before, few, .. } => {
             let in_place = if few { policy.retry.in_place.min(FEW) } else { policy.retry.in_place };
-            if attempts.here > in_place {
+            let wait = backoff::in_place(attempts.here, policy.retry.jitter, chance)
+                .max(not_before.unwrap_or_default());
+            if attempts.here > in_place || attempts.held.saturating_add(wait) > HELD_MAX {
                 return give_back(not_before, attempts, policy, chance);
             }
-            let wait = backoff::in_place(attempts.here, policy.retry.jitter, chance);
-            Decision::TryInPlace(wait.max(not_before.unwrap_or_default()))
+            Decision::TryInPlace(wait)
         }
     }
 }
@@ -125,7 +128,7 @@ mod tests {
     }
 
     fn attempts(here: u32, before: u32) -> Attempts {
-        Attempts { here, before }
+        Attempts { here, before, held: Duration::ZERO }
     }
 
     fn again(few: bool) -> Outcome {
@@ -171,6 +174,13 @@ mod tests {
         assert_eq!(short, Decision::TryInPlace(Duration::from_millis(250)));
         let last = decide(wish(20 * SECOND), attempts(3, 0), &policy(), 0.5);
         assert_eq!(last, Decision::SettleAfter(20 * SECOND, COUNTED));
+    }
+
+    #[test]
+    fn tries_in_place_end_when_a_message_was_held_for_long() {
+        let long = Attempts { held: HELD_MAX, ..attempts(1, 0) };
+        let decision = decide(again(false), long, &policy(), 0.5);
+        assert_eq!(decision, Decision::SettleAfter(5 * SECOND, COUNTED));
     }
 
     #[test]

@@ -60,7 +60,7 @@ impl Supervisor {
     /// Returns once every order is given, not once it is carried out.
     pub async fn apply(&mut self, difference: Diff) {
         for name in difference.stopped {
-            info!(agent = %name, "stopping, its file is gone");
+            info!(agent = %name, "stopping, its file is gone or says enabled = false");
             self.dismiss(&name);
         }
         for definition in difference.changed {

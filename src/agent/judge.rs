@@ -69,9 +69,13 @@ impl Agent {
             }
         }
         let outcome = join(decisive().map(|report| report.outcome));
-        if !matches!(outcome, Outcome::Unwell { .. }) {
+        if matches!(outcome, Outcome::Unwell { .. }) {
+            held.unwell = held.unwell.saturating_add(1);
+        } else {
+            held.unwell = 0;
             held.attempts.here = held.attempts.here.saturating_add(1);
         }
+        held.attempts.held = held.received.elapsed();
         let chance = fastrand::f64();
         let decision = decide(outcome, held.attempts, &self.policy, chance);
         let worst = decisive().find(|report| report.outcome != Outcome::Delivered);
@@ -121,9 +125,10 @@ impl Agent {
                 self.gate(outcome, now, backoff::IN_PLACE_MAX);
             }
             Decision::Hold if self.hold.current().is_some() => self.window.put_back(key),
-            // Not certain yet that it is the backend: soon again, and not counted.
+            // Not certain yet that it is the backend: again after a wait, and not counted.
             Decision::Hold => {
-                self.window.wait(key, now + backoff::in_place(1, 0.2, chance), Due::Try);
+                let wait = backoff::probe(held.unwell, chance);
+                self.window.wait(key, now + wait, Due::Try);
             }
         }
     }
@@ -149,7 +154,7 @@ impl Agent {
                 agent = %agent,
                 backend = %name,
                 held = self.window.len(),
-                "backend unwell, holding: {}; nothing is lost or counted, probing until it answers",
+                "backend unwell, holding: {}; no message is lost and no attempt counted, probing until it answers",
                 report.reply
             ),
             Change::Ended(lasted) => info!(

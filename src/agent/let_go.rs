@@ -32,7 +32,7 @@ impl Agent {
             match session.next().await? {
                 Event::Delivery(delivery) => {
                     self.tally.received();
-                    self.window.receive(delivery, self.targets.len());
+                    self.window.receive(delivery, self.targets.len(), Instant::now());
                 }
                 Event::Drained => return Ok(()),
             }

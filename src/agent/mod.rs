@@ -111,6 +111,8 @@ struct Agent {
     /// Requests to backends that do not decide.
     asides: usize,
     hold: Hold,
+    /// How long a hold keeps the window.
+    keep_max: Duration,
     pace: Pace,
     tally: Tally,
     reconnect: Reconnect,
@@ -140,6 +142,7 @@ impl Agent {
             in_flight: 0,
             asides: 0,
             hold: Hold::default(),
+            keep_max: keep_max(&definition),
             pace: Pace::new(definition.max_rate),
             tally: Tally::new(Arc::clone(&definition.name), Instant::now()),
             reconnect: Reconnect::new(definition.reconnect.clone()),
@@ -279,6 +282,13 @@ impl Drop for Agent {
             held.delivery.abandon();
         }
     }
+}
+
+/// How long a hold keeps the window. To give it back the consumer is cancelled, and a queue
+/// that is deleted when its last consumer leaves would take its messages along.
+fn keep_max(definition: &AgentDefinition) -> Duration {
+    const FOR_EVER: Duration = Duration::from_hours(24 * 365 * 10);
+    if definition.source.queue.auto_delete { FOR_EVER } else { definition.hold_max }
 }
 
 /// Returns once the order is no longer to run. Cancel-safe.

@@ -5,6 +5,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -22,6 +23,10 @@ pub(super) struct Held {
     pub(super) delivery: Delivery,
     /// How often it was tried.
     pub(super) attempts: Attempts,
+    /// Tries in a row that found a backend unwell; not counted against the message.
+    pub(super) unwell: u32,
+    /// When it came.
+    pub(super) received: Instant,
     /// The backends that have it, by their place in the agent file.
     pub(super) done: Vec<bool>,
 }
@@ -47,11 +52,13 @@ pub(super) struct Window {
 
 impl Window {
     /// Takes a message in; it is ready, behind all others.
-    pub(super) fn receive(&mut self, delivery: Delivery, backends: usize) {
+    pub(super) fn receive(&mut self, delivery: Delivery, backends: usize, now: Instant) {
         let key = Key(self.next_key);
         self.next_key += 1;
-        let attempts = Attempts { here: 0, before: delivery.message().failures_before() };
-        self.held.insert(key, Held { delivery, attempts, done: vec![false; backends] });
+        let before = delivery.message().failures_before();
+        let attempts = Attempts { here: 0, before, held: Duration::ZERO };
+        let done = vec![false; backends];
+        self.held.insert(key, Held { delivery, attempts, unwell: 0, received: now, done });
         self.ready.push_back(key);
     }
 
@@ -68,6 +75,15 @@ impl Window {
     /// Takes the next one that is ready; it is in flight from here on.
     pub(super) fn take_ready(&mut self) -> Option<(Key, &mut Held)> {
         let key = self.ready.pop_front()?;
+        self.held.get_mut(&key).map(|held| (key, held))
+    }
+
+    /// Takes the one that is ready and found a backend unwell the least often: where it is one
+    /// message that a backend turns away, another one shows it.
+    pub(super) fn take_probe(&mut self) -> Option<(Key, &mut Held)> {
+        let unwell = |key: &Key| self.held.get(key).map_or(0, |held| held.unwell);
+        let (place, _) = self.ready.iter().enumerate().min_by_key(|(_, key)| unwell(key))?;
+        let key = self.ready.remove(place)?;
         self.held.get_mut(&key).map(|held| (key, held))
     }
 
@@ -143,8 +159,6 @@ impl Key {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use bytes::Bytes;
 
     use super::*;
@@ -160,7 +174,7 @@ mod tests {
                 properties: Properties::default(),
                 body: Bytes::new(),
             };
-            window.receive(Delivery::new(tag, message), 1);
+            window.receive(Delivery::new(tag, message), 1, Instant::now());
         }
         window
     }
@@ -187,6 +201,24 @@ mod tests {
         window.put_back(first);
         assert_eq!(take(&mut window).1, 1);
         assert_eq!(take(&mut window).1, 2);
+        assert_eq!(abandon(&mut window), 3);
+    }
+
+    #[test]
+    fn a_probe_is_a_message_that_was_turned_away_the_least_often() {
+        let mut window = window(3);
+        for (tag, unwell) in [(1, 2), (2, 1)] {
+            let (key, held) = window.take_ready().expect("one is ready");
+            assert_eq!(held.delivery.tag, tag);
+            held.unwell = unwell;
+            window.put_back(key);
+            window.ready.rotate_left(1);
+        }
+        let mut probes = Vec::new();
+        while let Some((_, held)) = window.take_probe() {
+            probes.push(held.delivery.tag);
+        }
+        assert_eq!(probes, [3, 2, 1]);
         assert_eq!(abandon(&mut window), 3);
     }
 

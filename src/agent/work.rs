@@ -48,7 +48,7 @@ impl Agent {
         while let Some((held, settlement)) = self.window.end_waits(now) {
             self.settle(session, held, settlement).await?;
         }
-        if self.hold.is_kept_too_long(self.definition.hold_max, now) {
+        if self.hold.is_kept_too_long(self.keep_max, now) {
             self.release(session).await?;
         }
         self.hand_out(now);
@@ -61,7 +61,7 @@ impl Agent {
             event = session.next() => match event? {
                 Event::Delivery(delivery) => {
                     self.tally.received();
-                    self.window.receive(delivery, self.targets.len());
+                    self.window.receive(delivery, self.targets.len(), now);
                 }
                 // Asked for by `release`; it is over before the next turn.
                 Event::Drained => {}
@@ -80,7 +80,7 @@ impl Agent {
             Some(self.tally.next_summary()),
             self.window.next_due(),
             self.pace.wait(now).filter(|_| has_ready),
-            self.hold.next_change(self.definition.hold_max, now),
+            self.hold.next_change(self.keep_max, now),
         ]
         .into_iter()
         .flatten()
@@ -92,7 +92,8 @@ impl Agent {
     fn hand_out(&mut self, now: Instant) {
         let workers = usize::from(self.definition.workers);
         loop {
-            match self.hold.permit(now) {
+            let permit = self.hold.permit(now);
+            match permit {
                 Permit::Nothing => return,
                 Permit::BareProbe { target } => {
                     self.hold.probe_sent(None);
@@ -104,7 +105,13 @@ impl Agent {
             if self.in_flight >= workers || self.pace.wait(now).is_some() {
                 return;
             }
-            let Some((key, held)) = self.window.take_ready() else { return };
+            let taken = match permit {
+                Permit::Probe => self.window.take_probe(),
+                Permit::Any | Permit::BareProbe { .. } | Permit::Nothing => {
+                    self.window.take_ready()
+                }
+            };
+            let Some((key, held)) = taken else { return };
             let message = held.delivery.message();
             let attempt = held.attempts.before.saturating_add(held.attempts.here).saturating_add(1);
             let job = self.targets.attempt(key, message, attempt, &held.done);
