@@ -19,3 +19,14 @@ mod session;
 
 #[cfg(test)]
 mod support_works;
+
+#[cfg(test)]
+mod delivery;
+#[cfg(test)]
+mod dispatch;
+#[cfg(test)]
+mod odd_headers;
+#[cfg(test)]
+mod replies;
+#[cfg(test)]
+mod transport;

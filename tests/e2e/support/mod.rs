@@ -20,6 +20,7 @@ pub mod notify;
 pub mod proxy;
 pub mod publisher;
 pub mod reply;
+pub mod scene;
 pub mod vhost;
 pub mod wait;
 
@@ -33,4 +34,5 @@ pub use node::PrivateNode;
 pub use proxy::{Direction, Flow, Proxy};
 pub use publisher::Publisher;
 pub use reply::Reply;
+pub use scene::Scene;
 pub use vhost::Vhost;

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, timeout};
 pub const DEADLINE: Duration = Duration::from_mins(1);
 
 /// How often a condition that cannot wake us is looked at.
-const POLL: Duration = Duration::from_millis(50);
+pub const POLL: Duration = Duration::from_millis(50);
 
 /// Calls `look` until it gives `Ok`; past the deadline panics with `what` and the last `Err`.
 pub async fn eventually<T>(what: &str, mut look: impl FnMut() -> Result<T, String>) -> T {
