@@ -23,12 +23,18 @@ pub struct Message {
 
 impl Message {
     /// Deliveries of this message that failed before this one, as far as the broker tells:
-    /// `x-delivery-count` of a quorum queue, else what `redelivered` says.
+    /// `x-delivery-count` of a quorum queue, else what `redelivered` says. A quorum queue that
+    /// counts only how often a message was handed out (`x-acquired-count`) knows of no failure.
     #[must_use]
     pub fn failures_before(&self) -> u32 {
-        match self.properties.header("x-delivery-count") {
-            Some(Field::Integer(count)) => u32::try_from(count).unwrap_or(0),
-            _ => u32::from(self.redelivered),
+        let integer = |name| match self.properties.header(name) {
+            Some(Field::Integer(count)) => Some(u32::try_from(count).unwrap_or(0)),
+            _ => None,
+        };
+        match (integer("x-delivery-count"), integer("x-acquired-count")) {
+            (Some(failures), _) => failures,
+            (None, Some(_)) => 0,
+            (None, None) => u32::from(self.redelivered),
         }
     }
 }

@@ -19,7 +19,8 @@ const UNWELL_IN_A_ROW: u32 = 3;
 /// The state of one agent's backends.
 #[derive(Debug, Default)]
 pub(super) struct Hold {
-    in_a_row: u32,
+    /// Faults in a row of each backend, by its place in the agent file.
+    in_a_row: Vec<u32>,
     gate: Gate,
     current: Option<Current>,
 }
@@ -167,7 +168,11 @@ impl Hold {
         let is_probe =
             self.current.as_ref().is_some_and(|current| current.probing == Probing::With(key));
         let unwell = matches!(outcome, Outcome::Unwell { .. });
-        self.in_a_row = if unwell { self.in_a_row.saturating_add(1) } else { 0 };
+        if self.in_a_row.len() <= target {
+            self.in_a_row.resize(target + 1, 0);
+        }
+        let in_a_row = &mut self.in_a_row[target];
+        *in_a_row = if unwell { in_a_row.saturating_add(1) } else { 0 };
         match (&mut self.current, unwell) {
             (Some(current), true) if is_probe => {
                 current.probing = Probing::No;
@@ -197,7 +202,7 @@ impl Hold {
 
     fn begin(&mut self, target: usize, outcome: Outcome, now: Instant, chance: f64) -> Change {
         let certain = matches!(outcome, Outcome::Unwell { certain: true });
-        if !certain && self.in_a_row < UNWELL_IN_A_ROW {
+        if !certain && self.in_a_row[target] < UNWELL_IN_A_ROW {
             return Change::None;
         }
         self.current = Some(Current {
@@ -254,6 +259,19 @@ mod tests {
         assert_eq!(hold.observe(Some(key(4)), 0, MAYBE, now, 0.5), Change::None);
         assert_eq!(hold.observe(Some(key(5)), 0, MAYBE, now, 0.5), Change::None);
         assert_eq!(hold.observe(Some(key(6)), 0, MAYBE, now, 0.5), Change::Began);
+    }
+
+    #[test]
+    fn the_success_of_one_backend_does_not_excuse_another() {
+        let (mut hold, now) = (Hold::default(), Instant::now());
+        for number in 1..=2 {
+            assert_eq!(hold.observe(Some(key(number)), 1, MAYBE, now, 0.5), Change::None);
+            assert_eq!(
+                hold.observe(Some(key(number)), 0, Outcome::Delivered, now, 0.5),
+                Change::None
+            );
+        }
+        assert_eq!(hold.observe(Some(key(3)), 1, MAYBE, now, 0.5), Change::Began);
     }
 
     #[test]

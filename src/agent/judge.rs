@@ -8,7 +8,7 @@ use tracing::{error, info};
 use super::attempt::{Finished, Report};
 use super::hold::Change;
 use super::window::{Due, Key};
-use super::{Agent, Order, State, line};
+use super::{Agent, State, line};
 use crate::backoff;
 use crate::broker::{Ended, Session};
 use crate::outcome::{Outcome, join};
@@ -29,11 +29,6 @@ impl Agent {
             }
             Finished::Probe(report) => {
                 self.observe(None, &report);
-                let is_wanted = *self.orders.borrow() == Order::Run;
-                if is_wanted && self.hold.current().is_none() {
-                    session.resume(&self.definition.source).await?;
-                    info!(agent = %self.definition.name, "consuming again");
-                }
                 Ok(())
             }
         }

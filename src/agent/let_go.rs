@@ -4,6 +4,7 @@ use futures_util::StreamExt;
 use tokio::time::Instant;
 use tracing::warn;
 
+use super::window::Held;
 use super::{Agent, Order, ordered_to_abort};
 use crate::broker::{Ended, Event, Session};
 use crate::settlement::Settlement;
@@ -18,9 +19,7 @@ impl Agent {
             messages = idle.len(),
             "the hold lasts: gave the window back to the broker, consuming again when the backend answers"
         );
-        for held in idle {
-            self.settle(session, held, Settlement::Requeue { counted: false }).await?;
-        }
+        self.give_back(session, idle).await?;
         self.hold.released();
         Ok(())
     }
@@ -46,7 +45,7 @@ impl Agent {
             Order::Drain(limit) => Instant::now() + limit,
             Order::Run | Order::Abort => Instant::now(),
         };
-        if !self.hold.is_released() {
+        if session.is_consuming() {
             self.stop_consuming(session).await?;
         }
         self.give_back_idle(session).await?;
@@ -68,15 +67,25 @@ impl Agent {
                 "stopped waiting for replies; gave the messages back, they may arrive twice"
             );
         }
-        for held in unfinished {
-            self.settle(session, held, Settlement::Requeue { counted: false }).await?;
-        }
-        Ok(())
+        self.give_back(session, unfinished).await
     }
 
-    async fn give_back_idle(&mut self, session: &mut Session) -> Result<(), Ended> {
-        for held in self.window.take_idle() {
-            self.settle(session, held, Settlement::Requeue { counted: false }).await?;
+    /// Gives back what is not in flight, uncounted.
+    pub(super) async fn give_back_idle(&mut self, session: &mut Session) -> Result<(), Ended> {
+        let idle = self.window.take_idle();
+        self.give_back(session, idle).await
+    }
+
+    /// Gives messages back, uncounted. Where the session ends meanwhile the rest is given up.
+    async fn give_back(&mut self, session: &mut Session, all: Vec<Held>) -> Result<(), Ended> {
+        let mut all = all.into_iter();
+        while let Some(held) = all.next() {
+            let told = self.settle(session, held, Settlement::Requeue { counted: false }).await;
+            if told.is_err() {
+                self.tally.abandoned(all.len());
+                all.for_each(|held| held.delivery.abandon());
+                return told;
+            }
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use tokio::time::Instant;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::hold::Permit;
 use super::window::Held;
@@ -50,6 +50,13 @@ impl Agent {
         }
         if self.hold.is_kept_too_long(self.keep_max, now) {
             self.release(session).await?;
+        }
+        if self.hold.is_released() {
+            // What was in flight at the release, and came back since.
+            self.give_back_idle(session).await?;
+        } else if !session.is_consuming() {
+            session.resume(&self.definition.source).await?;
+            info!(agent = %self.definition.name, "consuming again");
         }
         self.hand_out(now);
         self.tally.sum_up(now, self.window.len(), self.in_flight);

@@ -203,6 +203,12 @@ impl Session {
         .map(|_| ())
     }
 
+    /// Whether the broker was not asked to [stop](Self::cancel) sending messages.
+    #[must_use]
+    pub fn is_consuming(&self) -> bool {
+        !self.consumer.cancelled
+    }
+
     /// Consumes again after [`cancel`](Self::cancel), on the same channel.
     ///
     /// # Errors

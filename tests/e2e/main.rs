@@ -25,6 +25,8 @@ mod delivery;
 #[cfg(test)]
 mod dispatch;
 #[cfg(test)]
+mod hold;
+#[cfg(test)]
 mod odd_headers;
 #[cfg(test)]
 mod replies;
