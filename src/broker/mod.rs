@@ -13,6 +13,8 @@ mod login;
 pub mod properties;
 mod rpc;
 mod session;
+#[cfg(test)]
+mod tests;
 mod topology;
 
 pub use ended::Ended;
