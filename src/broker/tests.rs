@@ -207,15 +207,21 @@ async fn server_properties_of_an_odd_type_are_the_librarys_failure_and_not_ours(
         &b"\x07productI\x00\x00\x00\x01"[..],
         b"\x0ccapabilitiesS\x00\x00\x00\x01x",
         b"\x0ccapabilitiesF\x00\x00\x00\x10\x0abasic.nackI\x00\x00\x00\x01",
-        b"\x07productS\x00\x00\x00\x02\xFF\xFE",
     ] {
         let (listener, agent) = broker().await;
-        let (session, _peer) = tokio::join!(open(&agent), async {
-            let mut peer = Peer::greet(&listener, properties).await;
-            peer.receive().await;
-        });
-        let ended = session.err().unwrap();
-        assert!(!ended.needs_somebody(), "{properties:?}: {ended}");
+        let (session, _peer) = tokio::join!(open(&agent), Peer::greet(&listener, properties));
+        assert!(matches!(session.err(), Some(Ended::LibraryFailed(_))), "{properties:?}");
+    }
+}
+
+#[tokio::test]
+async fn server_properties_that_are_not_text_are_nobodys_failure() {
+    let (listener, agent) = broker().await;
+    let properties = b"\x07productS\x00\x00\x00\x02\xFF\xFE";
+    let answered = async { Peer::greet(&listener, properties).await.receive().await };
+    tokio::select! {
+        session = open(&agent) => panic!("no session: {:?}", session.err()),
+        answer = answered => assert_eq!(answer, Some((10, 11))),
     }
 }
 

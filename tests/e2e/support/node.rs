@@ -61,6 +61,13 @@ impl PrivateNode {
         self.must("resume").await;
     }
 
+    /// Changes it while it runs, by an Erlang expression, until it is stopped.
+    pub async fn eval(&self, expression: &str) {
+        if let Err(text) = self.run_with("ctl", &["eval", expression]).await {
+            panic!("scripts/broker ctl eval {expression}: {text}");
+        }
+    }
+
     async fn must(&self, command: &str) {
         if let Err(text) = self.run(command).await {
             panic!("scripts/broker {command}: {text}");
@@ -68,9 +75,14 @@ impl PrivateNode {
     }
 
     async fn run(&self, command: &str) -> Result<(), String> {
+        self.run_with(command, &[]).await
+    }
+
+    async fn run_with(&self, command: &str, arguments: &[&str]) -> Result<(), String> {
         let output = Command::new(script())
             .arg(command)
             .arg(own_dir(self.broker.release, "private"))
+            .args(arguments)
             .stdin(Stdio::null())
             .output()
             .await
