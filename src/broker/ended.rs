@@ -29,7 +29,8 @@ pub enum Ended {
         /// The reply text.
         text: String,
     },
-    /// `basic.cancel` from the broker: the queue was deleted, or moved to another node.
+    /// `basic.cancel` from the broker: the queue was deleted or moved to another node, or a
+    /// quorum queue of RabbitMQ 4 waited for a settlement longer than its consumer timeout.
     ConsumerCancelled,
     /// The connection ended without a word.
     Lost,
@@ -88,7 +89,7 @@ impl fmt::Display for Ended {
                 write!(formatter, "the broker closed the channel: {code} {text}")
             }
             Self::ConsumerCancelled => formatter.write_str(
-                "the broker cancelled the consumer: the queue was deleted, or moved to another node",
+                "the broker cancelled the consumer: the queue was deleted or moved to another node, or consumer_timeout passed",
             ),
             Self::Lost => formatter.write_str(
                 "the connection was lost: closed or reset without a word, or silent for two heartbeats",

@@ -452,6 +452,15 @@ async fn frames_that_are_none_end_the_session() {
 }
 
 #[tokio::test]
+async fn a_cancelled_consumer_and_a_closed_connection_are_told_as_the_broker_said() {
+    let cancelled = ended_by(1, BASIC_CANCEL, b"\x03tag\x01").await;
+    assert_eq!(cancelled, Ended::ConsumerCancelled);
+    let text = "CONNECTION_FORCED - bye".to_owned();
+    let closed = ended_by(0, CONNECTION_CLOSE, &close(320, &text)).await;
+    assert_eq!(closed, Ended::ConnectionClosed { code: 320, text });
+}
+
+#[tokio::test]
 async fn of_several_reasons_the_first_is_told() {
     let (session, mut peer) = consuming().await;
     peer.send(1, CHANNEL_CLOSE, &close(406, "PRECONDITION_FAILED - first")).await;
