@@ -513,6 +513,17 @@ async fn a_question_and_a_cancellation_do_not_meet_on_the_channel() {
     }
     tokio::time::resume();
     let (cancelled, ()) = tokio::join!(session.cancel(), async {
+        // It waits for the answer, however often it has its turn.
+        let turns = async {
+            for _ in 0..1000 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            method = peer.receive() => panic!("{method:?} before the answer"),
+            () = turns => {}
+        }
         peer.send(1, (60, 11), &[]).await;
         peer.expect(BASIC_CANCEL).await;
         peer.deliver(2, b"sent before").await;
