@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -13,13 +14,17 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use crate::support::wait::within;
-use crate::support::{Agent, Backend, Broker, Daemon, Message, Scene};
+use crate::support::{Agent, Backend, Broker, Daemon, Message, Reply, Scene};
+
+/// The loopback interface takes a connection long before that, if it takes it at all.
+const SOON: Duration = Duration::from_millis(300);
 
 /// An authority, and what it issues.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -182,4 +187,56 @@ async fn a_proxy_named_by_the_environment_is_asked_but_for_hosts_in_no_proxy() {
     assert_eq!(asked[0].header("host"), Some("nowhere.invalid"));
     assert_eq!(direct.wait_for(1).await[0].path, "/");
     scene.end(0).await;
+}
+
+#[tokio::test]
+async fn a_connection_is_used_again_for_the_next_message() {
+    let (vhost, backend) = (Broker::any().vhost(), Backend::start());
+    backend.reply_with(|_| Reply::status(200).body("fine"));
+    let agent = Agent::new("parcels", &vhost, &backend).set("consumer.workers", 1);
+    let mut scene = Scene::of(vhost, &agent).await;
+    scene.publish(1..=20).await;
+    backend.wait_for(20).await;
+    assert_eq!(backend.connections(), 1);
+    scene.end(0).await;
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_away_or_opens_no_tunnel_holds_and_costs_no_message() {
+    let (away, refusing) = (Backend::refusing(), Backend::replying(|_| Reply::status(502)));
+    for (variable, proxy, backend) in [
+        ("HTTP_PROXY", away.url(), "http://nowhere.invalid"),
+        ("HTTPS_PROXY", away.url(), "https://nowhere.invalid"),
+        ("HTTPS_PROXY", refusing.url(), "https://nowhere.invalid"),
+    ] {
+        let vhost = Broker::any().vhost();
+        let mut daemon = Daemon::new();
+        daemon.set_environment(variable, &proxy);
+        let agent = Agent::between("parcels", &vhost.url(), backend);
+        let mut scene = Scene::with(daemon, vhost, &agent).await;
+        scene.publish(["one"]).await;
+        scene.daemon.wait_for_log(&["ERROR", "holding"]).await;
+        scene.end(1).await;
+    }
+    assert!(refusing.requests().iter().all(|request| request.method == "CONNECT"));
+}
+
+#[tokio::test]
+async fn a_host_that_never_takes_the_connection_holds_and_costs_no_message() {
+    let vhost = Broker::any().vhost();
+    // Its queue of connections is full, so the kernel answers no further one.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut waiting = Vec::new();
+    while let Ok(stream) = timeout(SOON, TcpStream::connect(address)).await {
+        waiting.push(stream.unwrap());
+    }
+    let agent = Agent::between("parcels", &vhost.url(), &format!("http://{address}"))
+        .set("consumer.timeout", "1s");
+    let mut scene = Scene::of(vhost, &agent).await;
+    scene.publish(["one"]).await;
+    scene.daemon.wait_for_log(&["ERROR", "holding", "gave up"]).await;
+    scene.end(1).await;
 }
