@@ -102,12 +102,7 @@ impl Targets {
         Box::pin(async move {
             let started = Instant::now();
             let reply = targets.get(target).probe().await.reply;
-            let mut report = targets.report(target, reply, started);
-            if let Reply::Unanswered(..) = report.reply {
-                // No message is at stake: nothing is risked by waiting for an answer.
-                report.outcome = Outcome::Unwell { certain: true };
-            }
-            Finished::Probe(report)
+            Finished::Probe(targets.report(target, reply, started))
         })
     }
 

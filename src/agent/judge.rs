@@ -11,7 +11,7 @@ use super::window::{Due, Key};
 use super::{Agent, State, line};
 use crate::backoff;
 use crate::broker::{Ended, Session};
-use crate::outcome::{Outcome, join};
+use crate::outcome::{Outcome, Reply, join};
 use crate::settlement::{Decision, Settlement, decide};
 
 impl Agent {
@@ -141,7 +141,14 @@ impl Agent {
             return;
         }
         let now = Instant::now();
-        let change = self.hold.observe(key, report.target, report.outcome, now, fastrand::f64());
+        // What the message makes of silence is its own affair; a hold lasts until an answer.
+        let silent = matches!(report.reply, Reply::Unanswered(..));
+        let outcome = if silent && self.hold.current().is_some() {
+            Outcome::Unwell { certain: true }
+        } else {
+            report.outcome
+        };
+        let change = self.hold.observe(key, report.target, outcome, now, fastrand::f64());
         let (agent, name) = (&self.definition.name, self.targets.get(report.target).name());
         match change {
             Change::None => return,

@@ -220,6 +220,28 @@ async fn a_probe_that_fails_after_the_messages_were_given_back_gives_its_own_bac
 }
 
 #[tokio::test]
+async fn a_backend_that_takes_a_probe_and_is_silent_is_not_well_yet() {
+    let vhost = Broker::any().vhost();
+    let (gate, mut backend) = (Gate::new(), Backend::refusing());
+    let shut = gate.clone();
+    backend.reply_with(move |request| match request.number {
+        1 => Reply::hang(),
+        _ => Reply::status(204).after(&shut),
+    });
+    let agent = Agent::new("parcels", &vhost, &backend).set("consumer.timeout", "3s");
+    let mut scene = Scene::of(vhost, &agent).await;
+    scene.publish(1..=5).await;
+    scene.daemon.wait_for_log(&BEGAN).await;
+    backend.listen();
+    let requests = backend.wait_for(2).await;
+    assert_eq!((requests.len(), scene.lines(&ENDED)), (2, 0));
+    gate.open();
+    backend.wait_for(6).await;
+    assert_eq!((scene.lines(&BEGAN), scene.lines(&ENDED)), (1, 1));
+    scene.end(0).await;
+}
+
+#[tokio::test]
 async fn silence_is_no_answer_to_a_probe_without_a_message() {
     let vhost = Broker::any().vhost();
     let mut backend = Backend::refusing();
@@ -229,7 +251,7 @@ async fn silence_is_no_answer_to_a_probe_without_a_message() {
         _ => Reply::status(204),
     });
     let agent = Agent::new("parcels", &vhost, &backend)
-        .set("consumer.timeout", "200ms")
+        .set("consumer.timeout", "1s")
         .set("hold.release_after", "1s");
     let mut scene = Scene::of(vhost, &agent).await;
     scene.publish(["one"]).await;

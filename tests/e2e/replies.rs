@@ -219,7 +219,7 @@ async fn no_answer_garbage_and_broken_connections_are_tried_again() {
             other => panic!("{other}"),
         }
     });
-    let agent = Agent::new("parcels", &vhost, &backend).set("consumer.timeout", "1s");
+    let agent = Agent::new("parcels", &vhost, &backend).set("consumer.timeout", "2s");
     let mut scene = Scene::of(vhost, &agent).await;
     let faults =
         ["hang", "close", "reset", "garbage", "half a head", "other version", "status", "flood"];
@@ -254,7 +254,7 @@ async fn a_timeout_counts_as_an_attempt() {
     let vhost = Broker::any().vhost();
     let backend = at_first(|_| Reply::hang());
     let agent = Agent::new("parcels", &vhost, &backend)
-        .set_backend("timeout", "200ms")
+        .set_backend("timeout", "1s")
         .set("retry.in_place", 0);
     let mut scene = Scene::of(vhost, &agent).await;
     scene.publish(["one"]).await;
