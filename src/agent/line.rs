@@ -48,30 +48,38 @@ pub(super) fn connected(
 }
 
 /// Why there is no session, and when the next try comes; the same reason not each time.
+///
+/// With the broker at which none could begin; without one, it is that of the session that ended.
 pub(super) fn no_session(
     agent: &Arc<str>,
-    what: &str,
+    broker: Option<&BrokerAddress>,
     reason: &Ended,
     say: Say,
     tries: u32,
     wait: Duration,
 ) {
     let next_try_ms = millis(wait);
+    let what = if broker.is_some() { "no session" } else { "session ended" };
+    let needs_somebody = broker.is_some() && reason.needs_somebody();
+    let broker = broker.map(|address| format!("{}:{}", address.host, address.port));
+    let broker = broker.as_deref();
     match say {
-        Say::Nothing => debug!(agent = %agent, tries, next_try_ms, "{what}: {reason}"),
+        Say::Nothing => debug!(agent = %agent, broker, tries, next_try_ms, "{what}: {reason}"),
         Say::Reminder(since) => warn!(
             agent = %agent,
+            broker,
             tries,
             for_s = since.as_secs(),
             next_try_ms,
             "still without a session that lasts: {reason}"
         ),
-        Say::News if reason.needs_somebody() => error!(
+        Say::News if needs_somebody => error!(
             agent = %agent,
+            broker,
             next_try_ms,
             "{what}: {reason}; somebody has to mend this, trying on quietly"
         ),
-        Say::News => warn!(agent = %agent, next_try_ms, "{what}: {reason}; trying on"),
+        Say::News => warn!(agent = %agent, broker, next_try_ms, "{what}: {reason}; trying on"),
     }
 }
 

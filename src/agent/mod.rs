@@ -24,11 +24,11 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tracing::{debug, error, info};
+use tracing::{error, info};
 
 use crate::backend::Clients;
 use crate::broker::{Ended, Session};
-use crate::config::definition::{AgentDefinition, QueueType};
+use crate::config::definition::{AgentDefinition, BrokerAddress, QueueType};
 use crate::settlement::Policy;
 
 use attempt::{Finished, Job, Targets};
@@ -165,7 +165,7 @@ impl Agent {
             self.state.send_replace(State::Connecting);
             let now = Instant::now();
             let next = self.reconnect.ended(reason.clone(), now - began, now, fastrand::f64());
-            if let Err(finish) = self.wait(&reason, next, "session ended").await {
+            if let Err(finish) = self.wait(&[(None, reason)], next).await {
                 break finish;
             }
         };
@@ -178,7 +178,7 @@ impl Agent {
         let definition = Arc::clone(&self.definition);
         let source = &definition.source;
         loop {
-            let mut reason = Ended::Lost;
+            let mut refusals = Vec::new();
             for address in &source.brokers {
                 let opening = Session::open(
                     address,
@@ -192,32 +192,39 @@ impl Agent {
                         line::connected(&definition, address, &session, self.reconnect.failures());
                         return Ok(session);
                     }
-                    Some(Err(refused)) => {
-                        debug!(agent = %definition.name, broker = %address.host, "no session: {refused}");
-                        reason = refused;
-                    }
+                    Some(Err(refused)) => refusals.push((Some(address), refused)),
                 }
             }
-            let next = self.reconnect.refused(reason.clone(), Instant::now(), fastrand::f64());
-            self.wait(&reason, next, "no session").await?;
+            let reasons = refusals.iter().map(|(_, reason)| reason.clone()).collect();
+            let next = self.reconnect.refused(reasons, Instant::now(), fastrand::f64());
+            self.wait(&refusals, next).await?;
         }
     }
 
-    /// Says why there is no session and waits for the next try.
-    async fn wait(&mut self, reason: &Ended, next: Next, what: &str) -> Result<(), Finish> {
+    /// Says why there is no session, each broker's reason for itself, and waits for the next try.
+    async fn wait(
+        &mut self,
+        reasons: &[(Option<&BrokerAddress>, Ended)],
+        next: Next,
+    ) -> Result<(), Finish> {
         let agent = Arc::clone(&self.definition.name);
         let (wait, say) = match next {
             Next::Retry { wait, say } => (wait, say),
             Next::GiveUp => {
+                let reasons: Vec<_> =
+                    reasons.iter().map(|(_, reason)| reason.to_string()).collect();
+                let reason = reasons.join("; then ");
                 error!(
                     agent = %agent,
                     tries = self.reconnect.failures(),
                     "stopped, connection.max_retries is used up: {reason}; reload or restart to begin again"
                 );
-                return Err(Finish::GaveUp(reason.to_string()));
+                return Err(Finish::GaveUp(reason));
             }
         };
-        line::no_session(&agent, what, reason, say, self.reconnect.failures(), wait);
+        for (broker, reason) in reasons {
+            line::no_session(&agent, *broker, reason, say, self.reconnect.failures(), wait);
+        }
         match self.meanwhile(tokio::time::sleep(wait)).await {
             Some(()) => Ok(()),
             None => Err(Finish::Ordered),

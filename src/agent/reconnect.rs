@@ -22,11 +22,12 @@ pub(super) struct Reconnect {
     last: Option<Last>,
 }
 
-/// The reason of the last failures in a row.
+/// Why the last failures in a row happened.
 #[derive(Debug)]
 struct Last {
-    reason: Ended,
-    /// How often it came again.
+    /// One for each broker that was tried.
+    reasons: Vec<Ended>,
+    /// How often just these came again.
     repeats: u32,
     since: Instant,
     said: Instant,
@@ -67,10 +68,11 @@ impl Reconnect {
         self.failures
     }
 
-    /// A session could not begin.
-    pub(super) fn refused(&mut self, reason: Ended, now: Instant, chance: f64) -> Next {
-        let needs_somebody = reason.needs_somebody();
-        self.failed(reason, needs_somebody, now, chance)
+    /// No session could begin: at each of the brokers for its reason.
+    pub(super) fn refused(&mut self, reasons: Vec<Ended>, now: Instant, chance: f64) -> Next {
+        // One that may come back by itself is not to wait for somebody to mend another.
+        let needs_somebody = reasons.iter().all(Ended::needs_somebody);
+        self.failed(reasons, needs_somebody, now, chance)
     }
 
     /// A session ended after `lasted`.
@@ -85,16 +87,22 @@ impl Reconnect {
             self.failures = 0;
             self.last = None;
         }
-        self.failed(reason, false, now, chance)
+        self.failed(vec![reason], false, now, chance)
     }
 
-    fn failed(&mut self, reason: Ended, needs_somebody: bool, now: Instant, chance: f64) -> Next {
+    fn failed(
+        &mut self,
+        reasons: Vec<Ended>,
+        needs_somebody: bool,
+        now: Instant,
+        chance: f64,
+    ) -> Next {
         self.failures = self.failures.saturating_add(1);
         let mut last = match self.last.take() {
-            Some(last) if last.reason == reason => {
+            Some(last) if last.reasons == reasons => {
                 Last { repeats: last.repeats.saturating_add(1), ..last }
             }
-            Some(_) | None => Last { reason, repeats: 0, since: now, said: now },
+            Some(_) | None => Last { reasons, repeats: 0, since: now, said: now },
         };
         let say = if last.repeats == 0 {
             Say::News
@@ -136,9 +144,12 @@ mod tests {
     #[test]
     fn waits_grow_and_the_same_reason_is_news_once() {
         let (mut reconnect, now) = (reconnect(None), Instant::now());
-        assert_eq!(reconnect.refused(Ended::Lost, now, 0.5), retry(2, Say::News));
-        assert_eq!(reconnect.refused(Ended::Lost, now, 0.5), retry(4, Say::Nothing));
-        assert_eq!(reconnect.refused(Ended::ConsumerCancelled, now, 0.5), retry(8, Say::News));
+        assert_eq!(reconnect.refused(vec![Ended::Lost], now, 0.5), retry(2, Say::News));
+        assert_eq!(reconnect.refused(vec![Ended::Lost], now, 0.5), retry(4, Say::Nothing));
+        assert_eq!(
+            reconnect.refused(vec![Ended::ConsumerCancelled], now, 0.5),
+            retry(8, Say::News)
+        );
     }
 
     #[test]
@@ -147,7 +158,7 @@ mod tests {
         let mut said = Vec::new();
         for minute in 0..12 {
             let now = start + Duration::from_mins(minute);
-            match reconnect.refused(Ended::Lost, now, 0.5) {
+            match reconnect.refused(vec![Ended::Lost], now, 0.5) {
                 Next::Retry { say: Say::Nothing, .. } => {}
                 Next::Retry { say, .. } => said.push((minute, say)),
                 Next::GiveUp => panic!("it has no limit"),
@@ -161,7 +172,7 @@ mod tests {
     fn a_session_that_lasted_starts_the_waits_over() {
         let (mut reconnect, now) = (reconnect(None), Instant::now());
         for _ in 0..5 {
-            reconnect.refused(Ended::Lost, now, 0.5);
+            reconnect.refused(vec![Ended::Lost], now, 0.5);
         }
         let ended = reconnect.ended(Ended::Lost, LASTED, now, 0.5);
         assert_eq!(ended, retry(2, Say::News));
@@ -172,15 +183,26 @@ mod tests {
     #[test]
     fn what_somebody_has_to_mend_is_asked_for_slowly_from_the_second_time_on() {
         let (mut reconnect, now) = (reconnect(None), Instant::now());
-        assert_eq!(reconnect.refused(Ended::LoginRefused, now, 0.5), retry(2, Say::News));
-        assert_eq!(reconnect.refused(Ended::LoginRefused, now, 0.5), retry(60, Say::Nothing));
+        assert_eq!(reconnect.refused(vec![Ended::LoginRefused], now, 0.5), retry(2, Say::News));
+        assert_eq!(reconnect.refused(vec![Ended::LoginRefused], now, 0.5), retry(60, Say::Nothing));
+    }
+
+    #[test]
+    fn a_broker_that_may_come_back_by_itself_is_not_asked_slowly_for_anothers_sake() {
+        let (mut reconnect, now) = (reconnect(None), Instant::now());
+        let reasons = || vec![Ended::LoginRefused, Ended::Lost];
+        assert_eq!(reconnect.refused(reasons(), now, 0.5), retry(2, Say::News));
+        assert_eq!(reconnect.refused(reasons(), now, 0.5), retry(4, Say::Nothing));
+        let both = vec![Ended::LoginRefused, Ended::LoginRefused];
+        assert_eq!(reconnect.refused(both.clone(), now, 0.5), retry(8, Say::News));
+        assert_eq!(reconnect.refused(both, now, 0.5), retry(60, Say::Nothing));
     }
 
     #[test]
     fn max_retries_is_the_number_of_tries_after_the_first() {
         let (mut reconnect, now) = (reconnect(Some(2)), Instant::now());
-        assert_eq!(reconnect.refused(Ended::Lost, now, 0.5), retry(2, Say::News));
-        assert_eq!(reconnect.refused(Ended::Lost, now, 0.5), retry(4, Say::Nothing));
-        assert_eq!(reconnect.refused(Ended::Lost, now, 0.5), Next::GiveUp);
+        assert_eq!(reconnect.refused(vec![Ended::Lost], now, 0.5), retry(2, Say::News));
+        assert_eq!(reconnect.refused(vec![Ended::Lost], now, 0.5), retry(4, Say::Nothing));
+        assert_eq!(reconnect.refused(vec![Ended::Lost], now, 0.5), Next::GiveUp);
     }
 }

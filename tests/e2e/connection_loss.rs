@@ -51,7 +51,7 @@ impl Scene {
 
     /// Waits until the log says that the session ended, in words with `reason`.
     async fn ended(&self, reason: &str) {
-        self.daemon.wait_for_log(&["session ended", reason, "\"next_try_ms\":"]).await;
+        self.daemon.wait_for_log(&["WARN", "session ended", reason, "\"next_try_ms\":"]).await;
         self.daemon.wait_for_log(&["gave up what was held", "\"in_flight\":10"]).await;
     }
 

@@ -460,6 +460,31 @@ async fn a_list_of_brokers_is_tried_in_order_each_time() {
     .await;
 }
 
+#[tokio::test]
+async fn each_broker_of_a_list_is_named_with_its_own_reason_and_none_waits_for_another() {
+    on_every_release(|vhost| async move {
+        let mut second = Proxy::to(vhost.broker.amqp_port);
+        second.refuse().await;
+        let first = vhost.url_as("nobody", "knows", vhost.broker.amqp_port);
+        let backend = Backend::start();
+        let urls = vec![first, vhost.url_by(second.port())];
+        let agent = Agent::between("orders", "", &backend.url()).set("async/amqp.host", urls);
+        let daemon = talkative([&agent]).await;
+        let broker = |port: u16| format!("\"broker\":\"127.0.0.1:{port}\"");
+        let (port, text) = (vhost.broker.amqp_port, "while logging in");
+        daemon.wait_for_log(&["ERROR", "no session", text, &broker(port)]).await;
+        let text = "onnection refused";
+        daemon.wait_for_log(&["WARN", "no session", text, &broker(second.port())]).await;
+        daemon.wait_for_log(&["DEBUG", "no session", "\"tries\":2"]).await;
+        second.listen();
+        daemon.wait_for_log(&["\"message\":\"consuming\"", &broker(second.port())]).await;
+        for level in ["WARN", "ERROR"] {
+            assert_eq!(daemon.log().with(0, &[level]).len(), 1, "{level}");
+        }
+    })
+    .await;
+}
+
 // ------------------------------------------------------------------------------------- TLS
 
 /// An agent that speaks TLS to the broker, by what stands in `host` and follows the vhost.
