@@ -59,6 +59,7 @@ pub async fn run(paths: &Paths, loaded: Loaded, mut signals: Signals) -> io::Res
     supervisor.apply(diff(&[], &loaded.agents)).await;
 
     let mut notifier = Notifier::default();
+    notifier.trouble(broken_files("start", loaded.broken.len()));
     notifier.ready(&supervisor.status());
     let mut status = interval(STATUS_INTERVAL);
     let mut watchdog = Notifier::watchdog_interval().map(interval);
@@ -99,7 +100,8 @@ async fn reload(
     let running = supervisor.definitions();
     if loaded.main_file_is_broken {
         error!("reload refused: the main file is broken, everything runs on as it is");
-        notifier.ready(&format!("reload refused; {}", supervisor.status()));
+        notifier.trouble(Some("reload refused, the main file is broken".to_owned()));
+        notifier.ready(&supervisor.status());
         return;
     }
     if loaded.settings != *settings {
@@ -121,7 +123,17 @@ async fn reload(
         "reloaded"
     );
     supervisor.apply(difference).await;
+    notifier.trouble(broken_files("reload", loaded.broken.len()));
     notifier.ready(&supervisor.status());
+}
+
+/// What `systemctl status` shows of files that could not be used, until a reload can.
+fn broken_files(when: &str, count: usize) -> Option<String> {
+    match count {
+        0 => None,
+        1 => Some(format!("at the {when}: 1 file broken")),
+        _ => Some(format!("at the {when}: {count} files broken")),
+    }
 }
 
 /// Drains all agents; a second signal ends them at once.

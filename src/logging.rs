@@ -21,8 +21,12 @@ pub const LEVEL_VARIABLE: &str = "AMQP_AGENTD_LOG";
 /// # Errors
 /// When the level cannot be read; nothing is logged then.
 pub fn start(settings: &LogSettings) -> Result<(), String> {
-    let level = env::var(LEVEL_VARIABLE).unwrap_or_else(|_| settings.level.clone());
-    let filter = filter(&level)?;
+    let filter = match env::var(LEVEL_VARIABLE) {
+        Ok(level) if !level.is_empty() => {
+            filter(&level).map_err(|problem| format!("{LEVEL_VARIABLE}: {problem}"))?
+        }
+        Ok(_) | Err(_) => filter(&settings.level)?,
+    };
     let plain = fmt::layer().with_writer(io::stderr).with_target(false);
     let form: Box<dyn Layer<Registry> + Send + Sync> = match settings.format {
         LogFormat::Json => {
@@ -44,13 +48,18 @@ pub fn start(settings: &LogSettings) -> Result<(), String> {
     Ok(())
 }
 
-/// Reads a level, or a list of `target=level`.
+/// Reads a level, or a list of levels and `target=level`.
 ///
 /// # Errors
 /// What is wrong with it.
 pub fn filter(level: &str) -> Result<Targets, String> {
-    let targets = Targets::from_str(level).map_err(|error| {
-        format!("log level `{level}` is not understood ({error}); use error, warn, info, debug, trace, or a list such as info,amqp_agentd=debug")
+    // A word alone would be taken as a target, and a slip of the pen silence everything else.
+    let is_level = |part: &str| {
+        part.contains('=') || (!part.is_empty() && LevelFilter::from_str(part).is_ok())
+    };
+    let targets = level.split(',').map(str::trim).all(is_level);
+    let targets = targets.then(|| Targets::from_str(level).ok()).flatten().ok_or_else(|| {
+        format!("`{level}` is no level of logging; use `error`, `warn`, `info`, `debug` or `trace`, or a list: \"info,amqprs=warn\"")
     })?;
     // The client library calls an error what for us is an ordinary end of a session, told with
     // its reason by the agent; its trace shows message bodies. Only who names it gets it.
@@ -84,4 +93,32 @@ fn log_panics() {
         let text = panic.payload_as_str().unwrap_or("no text");
         tracing::error!(thread = thread.name().unwrap_or("unnamed"), place, "panic: {text}");
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    #[test]
+    fn a_level_or_a_list_is_understood() {
+        for level in ["info", "WARN", "off", "info,amqp_agentd::agent=debug", "a=off, error"] {
+            assert!(filter(level).is_ok(), "{level}");
+        }
+    }
+
+    #[test]
+    fn a_slip_of_the_pen_is_told_and_does_not_silence_the_log() {
+        for level in ["", "inof", "loud", "info,", "info,loud", "amqp_agentd=loud", "a b"] {
+            assert!(filter(level).unwrap_err().contains("no level of logging"), "{level}");
+        }
+    }
+
+    #[test]
+    fn the_client_library_is_heard_only_where_it_is_named() {
+        assert!(!filter("trace").unwrap().would_enable("amqprs::net", &Level::ERROR));
+        assert!(filter("trace").unwrap().would_enable("amqp_agentd", &Level::TRACE));
+        assert!(filter("info,amqprs=warn").unwrap().would_enable("amqprs::net", &Level::WARN));
+    }
 }

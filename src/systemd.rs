@@ -7,15 +7,22 @@ use sd_notify::NotifyState;
 /// Tells the service manager how the daemon is.
 #[derive(Debug, Default)]
 pub struct Notifier {
+    /// As last told.
     status: String,
+    trouble: Option<String>,
 }
 
 impl Notifier {
+    /// What is wrong beside the agents; it follows every status until it is mended.
+    pub fn trouble(&mut self, trouble: Option<String>) {
+        self.trouble = trouble;
+    }
+
     /// Configuration read, agents started. Brokers need not have answered: an outage of theirs
     /// must not block boot.
     pub fn ready(&mut self, status: &str) {
-        self.status.replace_range(.., status);
-        tell(&[NotifyState::Ready, NotifyState::Status(status)]);
+        self.status = self.whole(status);
+        tell(&[NotifyState::Ready, NotifyState::Status(&self.status)]);
     }
 
     /// A reload begins. Both fields go in one datagram, as `sd_notify(3)` demands;
@@ -28,9 +35,17 @@ impl Notifier {
 
     /// What `systemctl status` shows, told only when it changes.
     pub fn status(&mut self, status: &str) {
+        let status = self.whole(status);
         if self.status != status {
-            self.status.replace_range(.., status);
-            tell(&[NotifyState::Status(status)]);
+            self.status = status;
+            tell(&[NotifyState::Status(&self.status)]);
+        }
+    }
+
+    fn whole(&self, status: &str) -> String {
+        match &self.trouble {
+            Some(trouble) => format!("{status}; {trouble}"),
+            None => status.to_owned(),
         }
     }
 

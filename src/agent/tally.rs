@@ -101,14 +101,16 @@ impl Tally {
 
     fn write(&mut self, held: usize, in_flight: usize) {
         let latency = self.latency.take();
-        if self.counts == self.summed_up && in_flight == 0 {
+        // What is held while nothing moves is a hold, or a wait: worth a line too.
+        if self.counts == self.summed_up && held == 0 && in_flight == 0 {
             return;
         }
         let (new, old) = (self.counts, std::mem::replace(&mut self.summed_up, self.counts));
+        // No reply, no figure: a zero would look like a fast backend.
         let millis = |quantile| {
-            latency.as_ref().map_or(0.0, |all| {
-                f64::from(u32::try_from(all.value_at_quantile(quantile)).unwrap_or(u32::MAX))
-                    / 1000.0
+            latency.as_ref().map(|all| {
+                let micros = u32::try_from(all.value_at_quantile(quantile)).unwrap_or(u32::MAX);
+                f64::from(micros) / 1000.0
             })
         };
         info!(
@@ -124,5 +126,96 @@ impl Tally {
             p99_ms = millis(0.99),
             "summary"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// What a subscriber has written.
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(octets)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The lines of the log that `doing` writes.
+    fn logged(doing: impl FnOnce()) -> Vec<String> {
+        let written = Written::default();
+        let writer = written.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(move || writer.clone())
+            .with_ansi(false)
+            .without_time()
+            .finish();
+        tracing::subscriber::with_default(subscriber, doing);
+        let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    fn holds(line: &str, fields: &[&str]) -> bool {
+        fields.iter().all(|field| line.split(' ').any(|word| word == *field))
+    }
+
+    #[test]
+    fn an_agent_that_moved_sums_up_once_a_minute_and_counts_from_there() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let lines = logged(|| {
+            let mut tally = Tally::new("orders".into(), start);
+            for _ in 0..3 {
+                tally.received();
+            }
+            tally.settled(Settlement::Ack);
+            tally.replied(Duration::from_millis(8));
+            tally.sum_up(at(59), 2, 1);
+            tally.sum_up(at(60), 2, 1);
+            tally.sum_up(at(61), 2, 1);
+            tally.settled(Settlement::Ack);
+            tally.settled(Settlement::Requeue { counted: true });
+            tally.sum_up(at(120), 0, 0);
+        });
+        assert_eq!(lines.len(), 2, "{lines:#?}");
+        let first = ["received=3", "delivered=1", "held=2", "in_flight=1", "agent=orders"];
+        assert!(holds(&lines[0], &first), "{lines:#?}");
+        let second = ["received=0", "delivered=1", "requeued=1", "held=0", "in_flight=0"];
+        assert!(holds(&lines[1], &second), "{lines:#?}");
+        assert!(lines[0].contains("p99_ms=8") && !lines[1].contains("p99_ms"), "{lines:#?}");
+    }
+
+    #[test]
+    fn an_agent_that_did_not_move_says_nothing() {
+        let start = Instant::now();
+        let lines = logged(|| {
+            let mut tally = Tally::new("orders".into(), start);
+            tally.sum_up(start + SUMMARY_INTERVAL, 0, 0);
+            tally.close(0);
+        });
+        assert_eq!(lines, [""; 0]);
+    }
+
+    #[test]
+    fn messages_that_are_held_for_long_are_in_every_summary() {
+        let start = Instant::now();
+        let lines = logged(|| {
+            let mut tally = Tally::new("orders".into(), start);
+            tally.received();
+            for minute in 1..=3 {
+                tally.sum_up(start + SUMMARY_INTERVAL * minute, 1, 0);
+            }
+        });
+        assert_eq!(lines.len(), 3, "{lines:#?}");
+        assert!(holds(&lines[2], &["received=0", "held=1"]), "{lines:#?}");
     }
 }

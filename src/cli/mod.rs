@@ -40,10 +40,25 @@ Log level: AMQP_AGENTD_LOG=debug, or a list such as info,amqp_agentd::agent=debu
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the daemon in the foreground
+    #[command(after_help = SIGNALS)]
     Run(Files),
     /// Print every problem in every file; silent when there is none
+    #[command(after_help = PROBLEMS)]
     Check(Files),
 }
+
+const SIGNALS: &str = "\
+Signals:
+  SIGTERM, SIGINT   take no more messages, finish those in flight, give back the rest, end; a second
+                    one ends at once. Nothing is lost either way.
+  SIGHUP            read the files again: what is new starts, what changed is replaced, what is gone
+                    stops, and a broken file leaves its agent as it runs.
+
+A broken agent file is told in the log and does not keep the others from running.";
+
+const PROBLEMS: &str = "\
+Each problem is a line on standard error, file:line:column: problem; remedy. The exit code is 78 if
+any is an error, and 0 if there are none or only warnings. No broker and no backend is asked.";
 
 #[derive(Debug, Args)]
 struct Files {

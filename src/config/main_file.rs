@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::DeValue;
-use tracing_subscriber::filter::Targets;
 
 use super::definition::{DaemonSettings, LogFormat, LogSettings};
 use super::deserialize::deserialize;
@@ -14,6 +13,7 @@ use super::resolve::{choice, period_within, whole_within};
 use super::source_map::FileId;
 use super::spec::{LogSpec, MainSpec};
 use super::tree::{Table, inherit, inherit_each};
+use crate::logging;
 
 impl Default for DaemonSettings {
     /// What holds without a main file.
@@ -100,7 +100,7 @@ fn log_settings(spec: &LogSpec, mut log: LogSettings, report: &mut Report<'_>) -
         log.format = format;
     }
     if let Some(level) = &spec.level {
-        if level.get_ref().parse::<Targets>().is_err() || level.get_ref().is_empty() {
+        if logging::filter(level.get_ref()).is_err() {
             report.spoil(
                 &level.span(),
                 "`level` is no level of logging",
