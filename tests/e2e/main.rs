@@ -6,29 +6,52 @@
 //! nothing of how long things take.
 
 #[cfg(test)]
-mod support;
+mod command_line;
 
 #[cfg(test)]
 mod connection_loss;
 
 #[cfg(test)]
+mod delivery;
+
+#[cfg(test)]
+mod dispatch;
+
+#[cfg(test)]
+mod hold;
+
+#[cfg(test)]
 mod isolation;
+
+#[cfg(test)]
+mod log;
+
+#[cfg(test)]
+mod many_agents;
+
+#[cfg(test)]
+mod odd_headers;
+
+#[cfg(test)]
+mod reload;
+
+#[cfg(test)]
+mod replies;
+
+#[cfg(test)]
+mod service;
 
 #[cfg(test)]
 mod session;
 
 #[cfg(test)]
-mod support_works;
+mod stop;
 
 #[cfg(test)]
-mod delivery;
+mod support;
+
 #[cfg(test)]
-mod dispatch;
-#[cfg(test)]
-mod hold;
-#[cfg(test)]
-mod odd_headers;
-#[cfg(test)]
-mod replies;
+mod support_works;
+
 #[cfg(test)]
 mod transport;

@@ -2,13 +2,15 @@
 //! share the client library whose handling is under test.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep};
 
 use super::amqp::{Message, field, long_string, method, short_string};
 use super::vhost::Vhost;
-use super::wait::within;
+use super::wait::{DEADLINE, within};
 
 /// What its connections are called.
 pub const NAME: &str = "test publisher";
@@ -65,6 +67,29 @@ impl Publisher {
         let figures = &answer[1 + usize::from(answer[0])..];
         let figure = |at: usize| u32::from_be_bytes(figures[at..at + 4].try_into().unwrap());
         (figure(0), figure(4))
+    }
+
+    /// Waits until as many messages wait in a queue, and as many consumers are there.
+    pub async fn wait_for_depth(&mut self, queue: &str, wanted: (u32, u32)) {
+        self.wait_until(queue, &format!("{wanted:?}"), |depth| depth == wanted).await;
+    }
+
+    /// Waits until as many messages wait in a queue. A cancelled consumer of a quorum queue is
+    /// counted on by the broker while it holds messages.
+    pub async fn wait_for_ready(&mut self, queue: &str, wanted: u32) {
+        self.wait_until(queue, &wanted.to_string(), |(ready, _)| ready == wanted).await;
+    }
+
+    async fn wait_until(&mut self, queue: &str, what: &str, is: impl Fn((u32, u32)) -> bool) {
+        let end = Instant::now() + DEADLINE;
+        loop {
+            let depth = self.depth(queue).await;
+            if is(depth) {
+                return;
+            }
+            assert!(Instant::now() < end, "waited in vain for {what} of {queue}: {depth:?}");
+            sleep(Duration::from_millis(20)).await;
+        }
     }
 
     async fn open(vhost: &Vhost) -> Publisher {
