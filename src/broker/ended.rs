@@ -34,6 +34,9 @@ pub enum Ended {
     ConsumerCancelled,
     /// The connection ended without a word.
     Lost,
+    /// The same, after a question had stood unanswered for long: the broker or the network between
+    /// had stopped, and heartbeats were missed.
+    Silent,
     /// The broker did not answer, or did not take a settlement, in time.
     Unresponsive {
         /// What was asked of it.
@@ -65,6 +68,7 @@ impl Ended {
             | Self::ConnectTimeout(_)
             | Self::ConsumerCancelled
             | Self::Lost
+            | Self::Silent
             | Self::Unresponsive { .. }
             | Self::LibraryFailed(_) => false,
         }
@@ -93,6 +97,9 @@ impl fmt::Display for Ended {
             ),
             Self::Lost => formatter.write_str(
                 "the connection was lost: closed or reset without a word, or silent for two heartbeats",
+            ),
+            Self::Silent => formatter.write_str(
+                "the connection was lost: the broker, or the network between, had fallen silent",
             ),
             Self::Unresponsive { what, waited } => {
                 write!(formatter, "the broker did not answer {what} within {waited:?}")

@@ -7,12 +7,13 @@
 use std::future::Future;
 use std::time::Duration;
 
+use amqprs::error::Error;
 use tokio::task::{JoinError, JoinSet};
 
 use super::closing::Closing;
 use super::ended::Ended;
 
-type LibraryResult<T> = Result<T, amqprs::error::Error>;
+type LibraryResult<T> = Result<T, Error>;
 
 /// The longest wait for the broker's answer to one method.
 pub(super) const ANSWER_MAX: Duration = Duration::from_secs(20);
@@ -40,7 +41,8 @@ pub(super) fn answered<T>(
     match answer {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(_)) if closing.is_known() => Err(closing.reason()),
-        Ok(Err(amqprs::error::Error::NetworkError(_))) => Err(Ended::Lost),
+        // The library's tasks are gone, which they are after the connection.
+        Ok(Err(Error::NetworkError(_) | Error::InternalChannelError(_))) => Err(Ended::Lost),
         Ok(Err(error)) => Err(Ended::LibraryFailed(error.to_string())),
         Err(error) => Err(failed(error)),
     }

@@ -26,6 +26,10 @@ use crate::settlement::Settlement;
 /// when the socket takes nothing more.
 const SETTLE_MAX: Duration = Duration::from_secs(20);
 
+/// A question that stood unanswered for this long says why the connection then ended: a heartbeat
+/// is at least 4 s, and missed twice before the library gives up.
+const SILENCE: Duration = Duration::from_secs(3);
+
 /// The longest wait for the broker when we leave.
 const CLOSE_MAX: Duration = Duration::from_secs(3);
 
@@ -140,11 +144,11 @@ impl Session {
                             self.consumer.drained = true;
                             Ok(Event::Drained)
                         }
-                        None => Err(self.closing.reason()),
+                        None => Err(self.lost(self.closing.reason(), asking)),
                     };
                 }
                 Some(answer) = self.question.join_next(), if asking => {
-                    rpc::answered(answer, &self.closing)?;
+                    rpc::answered(answer, &self.closing).map_err(|reason| self.lost(reason, true))?;
                 }
                 () = tokio::time::sleep_until(ask_at), if !asking => self.ask(),
                 () = tokio::time::sleep_until(give_up_at), if asking => {
@@ -231,6 +235,12 @@ impl Session {
             connection.close().await.ok();
         });
         tokio::time::timeout(CLOSE_MAX, leaving.join_next()).await.ok();
+    }
+
+    /// The reason, or that silence came before it, if a question was under way.
+    fn lost(&self, reason: Ended, asking: bool) -> Ended {
+        let is_silent = asking && self.asked_at.elapsed() >= SILENCE;
+        if is_silent && reason == Ended::Lost { Ended::Silent } else { reason }
     }
 
     /// Asks with `basic.qos`, which changes nothing when the window stays what it is.

@@ -322,6 +322,17 @@ async fn a_broker_that_leaves_a_question_unanswered_is_given_up_whatever_the_que
 }
 
 #[tokio::test]
+async fn a_connection_that_ends_before_an_answer_comes_is_lost_whatever_the_question() {
+    for question in [CHANNEL_OPEN, QUEUE_DECLARE, BASIC_QOS, BASIC_CONSUME] {
+        let (listener, agent) = broker().await;
+        let (session, ()) = tokio::join!(open(&agent), async {
+            drop(Peer::until(&listener, question).await);
+        });
+        assert_eq!(session.err(), Some(Ended::Lost), "{question:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_session_that_is_given_up_while_it_opens_leaves_no_connection_behind() {
     let (listener, agent) = broker().await;
     let mut peer = tokio::select! {
@@ -341,6 +352,19 @@ async fn a_broker_that_stays_silent_when_asked_whether_it_is_there_is_given_up()
     let (ended, ()) = tokio::join!(session.next(), peer.expect(BASIC_QOS));
     let unresponsive = Ended::Unresponsive { what: "basic.qos", waited: rpc::ANSWER_MAX };
     assert_eq!(ended.err(), Some(unresponsive));
+}
+
+#[tokio::test]
+async fn a_connection_that_ends_after_a_long_silence_is_told_so() {
+    let (mut session, mut peer) = consuming().await;
+    tokio::time::pause();
+    let silence = async {
+        peer.expect(BASIC_QOS).await;
+        tokio::time::sleep(rpc::ANSWER_MAX / 2).await;
+        drop(peer);
+    };
+    let (ended, ()) = tokio::join!(session.next(), silence);
+    assert_eq!(ended.err(), Some(Ended::Silent));
 }
 
 #[tokio::test]

@@ -149,7 +149,7 @@ async fn a_connection_that_is_reset_is_made_anew_and_nothing_is_lost() {
     on_every_release(|vhost| async move {
         let scene = Scene::begin(vhost, |agent| agent).await;
         scene.proxy.reset();
-        scene.ended("the connection was lost").await;
+        scene.ended("the connection was lost: closed or reset").await;
         scene.recovers().await;
     })
     .await;
@@ -160,7 +160,7 @@ async fn a_connection_that_is_closed_is_made_anew_and_nothing_is_lost() {
     on_every_release(|vhost| async move {
         let scene = Scene::begin(vhost, |agent| agent).await;
         scene.proxy.close();
-        scene.ended("the connection was lost").await;
+        scene.ended("the connection was lost: closed or reset").await;
         scene.recovers().await;
     })
     .await;
@@ -171,7 +171,7 @@ async fn a_network_that_takes_everything_and_brings_nothing_is_noticed_by_missin
     on_every_release(|vhost| async move {
         let scene = Scene::begin(vhost, |agent| agent).await;
         scene.proxy.stall();
-        scene.ended("silent for two heartbeats").await;
+        scene.ended("had fallen silent").await;
         scene.proxy.pass();
         scene.recovers().await;
     })
@@ -183,7 +183,7 @@ async fn a_broker_that_is_not_heard_any_more_is_noticed_by_missing_heartbeats() 
     on_every_release(|vhost| async move {
         let scene = Scene::begin(vhost, |agent| agent).await;
         scene.proxy.set(Direction::ToClient, Flow::Stall);
-        scene.ended("silent for two heartbeats").await;
+        scene.ended("had fallen silent").await;
         scene.proxy.pass();
         scene.recovers().await;
     })
@@ -221,7 +221,7 @@ async fn a_connection_half_closed_towards_us_is_made_anew() {
     on_every_release(|vhost| async move {
         let scene = Scene::begin(vhost, |agent| agent).await;
         scene.proxy.set(Direction::ToClient, Flow::Shut);
-        scene.ended("the connection was lost").await;
+        scene.ended("the connection was lost: closed or reset").await;
         scene.proxy.pass();
         scene.recovers().await;
     })
@@ -233,7 +233,7 @@ async fn a_connection_half_closed_towards_the_broker_is_made_anew() {
     on_every_release(|vhost| async move {
         let scene = Scene::begin(vhost, |agent| agent).await;
         scene.proxy.set(Direction::ToServer, Flow::Shut);
-        scene.ended("the connection was lost").await;
+        scene.ended("the connection was lost: closed or reset").await;
         scene.proxy.pass();
         scene.recovers().await;
     })
@@ -318,7 +318,7 @@ async fn a_broker_that_is_killed_and_started_is_consumed_from_again_and_nothing_
     on_a_private_node_of_every_release(|node| async move {
         let mut scene = Scene::begin(node.broker.vhost(), |agent| agent).await;
         node.kill().await;
-        scene.ended("the connection was lost").await;
+        scene.ended("the connection was lost: closed or reset").await;
         node.start().await;
         scene.publisher = Publisher::connect(&scene.vhost).await;
         scene.recovers().await;
@@ -331,7 +331,7 @@ async fn a_broker_that_freezes_is_given_up_and_taken_up_when_it_goes_on() {
     on_a_private_node_of_every_release(|node| async move {
         let scene = Scene::begin(node.broker.vhost(), |agent| agent).await;
         node.pause().await;
-        scene.ended("silent for two heartbeats").await;
+        scene.ended("had fallen silent").await;
         node.resume().await;
         scene.recovers().await;
     })
