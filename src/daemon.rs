@@ -27,7 +27,7 @@ const GIVE_BACK_MAX: Duration = Duration::from_secs(8);
 /// How the daemon ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// As asked, with nothing left in flight.
+    /// As asked; what was not finished in time is back in its queue.
     Fine,
     /// It had to be cut short.
     CutShort,
@@ -170,7 +170,8 @@ async fn stop(
             }
         }
     }
-    info!(after_ms = %began.elapsed().as_millis(), "stopped, every agent has ended");
+    let after_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    info!(after_ms, "stopped, every agent has ended");
     exit
 }
 

@@ -225,7 +225,8 @@ impl Supervisor {
                 agent.panics = agent.panics.saturating_add(1);
                 let wait =
                     backoff::reconnect(Strategy::ExponentialJitter, agent.panics, fastrand::f64());
-                error!(agent = %name, wait_ms = %wait.as_millis(), "panicked, starting it again: {panic}; this is a bug of ours, please report it");
+                let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+                error!(agent = %name, wait_ms, "panicked, starting it again: {panic}; this is a bug of ours, please report it");
                 Phase::Resting(Instant::now() + wait)
             }
         };
