@@ -1,0 +1,86 @@
+//! Everything goes wrong at once, at random: nothing is lost, and the counts come out.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+use crate::support::backend::Request;
+use crate::support::{Agent, Backend, Proxy, Reply, Scene, on_every_release};
+
+const MESSAGES: usize = 300;
+
+/// Fails two of three requests in any way there is, and notes which messages it took.
+fn moody(taken: &Arc<Mutex<BTreeSet<String>>>) -> impl Fn(&Request) -> Reply + use<> {
+    let taken = Arc::clone(taken);
+    move |request| match fastrand::u32(0..30) {
+        0 => Reply::hang(),
+        1..3 => Reply::reset(),
+        3..5 => Reply::close(),
+        5..7 => Reply::raw("garbage\r\n\r\n"),
+        7..9 => Reply::status(400),
+        9..11 => Reply::status(302).header("Location", "/"),
+        11..15 => Reply::status(500).body(vec![0; 100_000]),
+        15 => Reply::status(503).header("Retry-After", "0"),
+        16 => Reply::status(429),
+        17 => Reply::status(401),
+        18..20 => Reply::status(404),
+        _ if request.method == "HEAD" => Reply::status(204),
+        _ => {
+            taken.lock().unwrap().insert(request.text());
+            Reply::status(200).body(request.body.clone())
+        }
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_lost_when_backend_and_network_fail_at_random() {
+    on_every_release(|vhost| async move {
+        let taken = Arc::new(Mutex::new(BTreeSet::new()));
+        let mut backend = Backend::replying(moody(&taken));
+        let proxy = Proxy::to(vhost.broker.amqp_port);
+        let limit = toml::toml! { x-delivery-limit = 1000 };
+        let agent = Agent::between("parcels", &vhost.url_by(proxy.port()), &backend.url())
+            .set("async/amqp.queue_type", "quorum")
+            .set("async/amqp.arguments", limit)
+            .set("async/amqp.prefetch_count", 100)
+            .set("consumer.workers", 50)
+            .set("consumer.timeout", "1s")
+            .set("hold.release_after", "1s")
+            .set("retry.in_place", 1);
+        let mut scene = Scene::of(vhost, &agent).await;
+        scene.publish(0..MESSAGES).await;
+        for _ in 0..2 {
+            let before = backend.requests().len();
+            backend.wait_for(before + 100).await;
+            proxy.reset();
+            let before = backend.requests().len();
+            backend.wait_for(before + 50).await;
+            backend.refuse().await;
+            scene.daemon.wait_for_log(&["holding"]).await;
+            backend.listen();
+        }
+        // From here on it is in a better mood.
+        let is_well = Arc::clone(&taken);
+        backend.reply_with(move |request| {
+            if request.method != "HEAD" {
+                is_well.lock().unwrap().insert(request.text());
+            }
+            Reply::status(204)
+        });
+        backend.wait_until("every message", |_| taken.lock().unwrap().len() == MESSAGES).await;
+        // One that was taken and whose reply was lost comes again.
+        scene.wait_for_depth(0).await;
+        scene.daemon.stop().await;
+        let left = scene.publisher.depth("parcels").await.0;
+        if left > 0 {
+            let before = backend.requests().len();
+            scene.daemon.start().await;
+            backend.wait_for(before + left as usize).await;
+            scene.daemon.stop().await;
+        }
+        assert_eq!(scene.publisher.depth("parcels").await.0, 0);
+        for fault in ["panic", "dropped unsettled"] {
+            assert_eq!(scene.lines(&[fault]), 0, "{fault}");
+        }
+    })
+    .await;
+}
