@@ -17,7 +17,7 @@ use crate::threads::{Ending, LifeId, Start, Threads};
 /// Keeps every agent alive that is to be, and no other.
 pub struct Supervisor {
     threads: Threads,
-    endings: mpsc::Receiver<Ending>,
+    endings: mpsc::UnboundedReceiver<Ending>,
     agents: BTreeMap<Arc<str>, Supervised>,
     next_life: u64,
     drain_timeout: Duration,
@@ -41,10 +41,20 @@ enum Phase {
     GaveUp(String),
 }
 
+impl Phase {
+    fn is_ordered_to_end(&self) -> bool {
+        matches!(self, Self::Living { orders, .. } if *orders.borrow() != Order::Run)
+    }
+}
+
 impl Supervisor {
     /// Supervises agents on `threads`; a stop or a replacement waits `drain_timeout` for what is in flight.
     #[must_use]
-    pub fn new(threads: Threads, endings: mpsc::Receiver<Ending>, drain_timeout: Duration) -> Self {
+    pub fn new(
+        threads: Threads,
+        endings: mpsc::UnboundedReceiver<Ending>,
+        drain_timeout: Duration,
+    ) -> Self {
         Self { threads, endings, agents: BTreeMap::new(), next_life: 0, drain_timeout }
     }
 
@@ -218,7 +228,9 @@ impl Supervisor {
         let Some((name, agent)) = found else { return };
         let name = Arc::clone(name);
         agent.phase = match ending.how {
-            // To begin again at once is to be replaced by a changed definition.
+            // To begin again at once is to be replaced by a changed definition. One that gave up
+            // at just that moment speaks of the old one.
+            Ok(_) if agent.phase.is_ordered_to_end() => Phase::Resting(Instant::now()),
             Ok(Finish::Ordered) => Phase::Resting(Instant::now()),
             Ok(Finish::GaveUp(reason)) => Phase::GaveUp(reason),
             Err(panic) => {
@@ -348,6 +360,38 @@ mod tests {
         supervisor.apply(diff(&[], &[definition("one")])).await;
         until(&mut supervisor, "1 agent: 1 stopped").await;
         supervisor.apply(diff(&supervisor.definitions(), &[definition("one")])).await;
+        until(&mut supervisor, "1 agent: 1 consuming").await;
+        supervisor.end();
+    }
+
+    #[tokio::test]
+    async fn agents_that_end_while_others_are_started_keep_nobody_waiting() {
+        fn life(_: Arc<AgentDefinition>, _: Context) -> LocalBoxFuture<'static, Finish> {
+            async { Finish::GaveUp("its certificate cannot be used".to_owned()) }.boxed_local()
+        }
+        let mut supervisor = supervisor(life);
+        let agents: Vec<_> = (0..500).map(|number| definition(&format!("{number}"))).collect();
+        let applied = supervisor.apply(diff(&[], &agents));
+        let applied = tokio::time::timeout(Duration::from_mins(1), applied).await;
+        assert!(applied.is_ok(), "supervisor and thread wait for each other");
+        until(&mut supervisor, "500 agents: 500 stopped").await;
+        supervisor.end();
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_gives_up_while_it_is_replaced_begins_as_it_is_now() {
+        async fn live(definition: Arc<AgentDefinition>, mut context: Context) -> Finish {
+            if definition.workers == 7 {
+                return obedient(context).await;
+            }
+            context.orders.wait_for(|order| *order != Order::Run).await.ok();
+            Finish::GaveUp("max_retries was used up just then".to_owned())
+        }
+        let mut supervisor =
+            supervisor(|definition, context| live(definition, context).boxed_local());
+        supervisor.apply(diff(&[], &[definition("one")])).await;
+        let mended = AgentDefinition { workers: 7, ..definition("one") };
+        supervisor.apply(diff(&supervisor.definitions(), &[mended])).await;
         until(&mut supervisor, "1 agent: 1 consuming").await;
         supervisor.end();
     }

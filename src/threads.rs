@@ -18,7 +18,7 @@ use crate::agent::{Context, Finish, Order, State};
 use crate::backend::Clients;
 use crate::config::definition::AgentDefinition;
 
-/// Commands that may wait for a thread, and endings that may wait for the supervisor.
+/// Commands that may wait for a thread.
 const QUEUE: usize = 64;
 
 /// Names one life of one agent.
@@ -68,10 +68,19 @@ struct Thread {
 impl Threads {
     /// Starts `count` threads that live lives by `life`; the endings come out of the receiver.
     ///
+    /// A thread never waits for the supervisor, which waits for the thread to take a command.
+    ///
     /// # Errors
     /// When the system gives no thread, or a runtime cannot be made.
-    pub fn start(count: NonZeroUsize, life: Life) -> io::Result<(Self, mpsc::Receiver<Ending>)> {
-        let (endings, received) = mpsc::channel(QUEUE);
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "each life has one ending, which is limit enough"
+    )]
+    pub fn start(
+        count: NonZeroUsize,
+        life: Life,
+    ) -> io::Result<(Self, mpsc::UnboundedReceiver<Ending>)> {
+        let (endings, received) = mpsc::unbounded_channel();
         let threads = (0..count.get()).map(|number| Thread::start(number, life, endings.clone()));
         Ok((Self { threads: threads.collect::<io::Result<_>>()?, next: 0 }, received))
     }
@@ -104,7 +113,11 @@ impl Threads {
 }
 
 impl Thread {
-    fn start(number: usize, life: Life, endings: mpsc::Sender<Ending>) -> io::Result<Self> {
+    fn start(
+        number: usize,
+        life: Life,
+        endings: mpsc::UnboundedSender<Ending>,
+    ) -> io::Result<Self> {
         let (commands, received) = mpsc::channel(QUEUE);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let handle =
@@ -118,7 +131,11 @@ impl Thread {
 }
 
 /// The story of one thread: start lives as told, tell how they end, until nobody tells more.
-async fn lives(mut commands: mpsc::Receiver<Command>, endings: mpsc::Sender<Ending>, life: Life) {
+async fn lives(
+    mut commands: mpsc::Receiver<Command>,
+    endings: mpsc::UnboundedSender<Ending>,
+    life: Life,
+) {
     let clients = Rc::new(RefCell::new(Clients::default()));
     let mut ids = HashMap::new();
     let mut lives = JoinSet::new();
@@ -137,7 +154,7 @@ async fn lives(mut commands: mpsc::Receiver<Command>, endings: mpsc::Sender<Endi
             Some(ended) = lives.join_next_with_id() => {
                 let (task, how) = ending(ended);
                 if let Some(id) = ids.remove(&task) {
-                    endings.send(Ending { id, how }).await.ok();
+                    endings.send(Ending { id, how }).ok();
                 }
             }
         }
