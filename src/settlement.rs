@@ -31,6 +31,8 @@ pub enum Decision {
     Settle(Settlement),
     /// Keep it, and try again after a wait.
     TryInPlace(Duration),
+    /// Nothing more is to be tried, but it cannot be given back: keep it, and try again all the same.
+    TryOn(Duration),
     /// Keep it for a wait, then tell the broker: so that no requeue is faster than its backoff.
     SettleAfter(Duration, Settlement),
     /// Keep it and hand out nothing more until the backend is well.
@@ -106,9 +108,25 @@ fn give_back(
         .max(not_before.unwrap_or_default())
         .min(HELD_MAX);
     if !policy.can_requeue {
-        return Decision::TryInPlace(wait);
+        return Decision::TryOn(wait);
     }
     Decision::SettleAfter(wait, Settlement::Requeue { counted: true })
+}
+
+/// Decides what becomes of a message that a backend turned away as if it were unwell, `unwell`
+/// times in a row, while it took others: it may be this message alone.
+///
+/// Tried again, not counted and never discarded. But one that was held for long goes back, since
+/// RabbitMQ ends the session of a consumer that keeps a message beyond its `consumer_timeout`.
+#[must_use]
+pub fn in_doubt(attempts: Attempts, unwell: u32, policy: &Policy, chance: f64) -> Decision {
+    let wait = backoff::probe(unwell, chance);
+    let is_held_for_long = attempts.held.saturating_add(wait) > HELD_MAX;
+    match (is_held_for_long, policy.can_requeue) {
+        (false, _) => Decision::TryInPlace(wait),
+        (true, true) => Decision::SettleAfter(wait, Settlement::Requeue { counted: false }),
+        (true, false) => Decision::TryOn(wait),
+    }
 }
 
 #[cfg(test)]
@@ -202,8 +220,21 @@ mod tests {
         let policy = Policy { can_requeue: false, ..policy() };
         for outcome in [Outcome::Refused, again(false)] {
             let decision = decide(outcome, attempts(3, 0), &policy, 0.5);
-            assert_eq!(decision, Decision::TryInPlace(5 * SECOND));
+            assert_eq!(decision, Decision::TryOn(5 * SECOND));
         }
+    }
+
+    #[test]
+    fn a_message_that_alone_is_turned_away_is_not_held_until_the_broker_ends_the_session() {
+        let policy = Policy { nack_discard: true, ..policy() };
+        let decide =
+            |held, policy: &Policy| in_doubt(Attempts { held, ..attempts(0, 0) }, 3, policy, 0.5);
+        assert_eq!(decide(Duration::ZERO, &policy), Decision::TryInPlace(4 * SECOND));
+        let uncounted = Settlement::Requeue { counted: false };
+        let back = Decision::SettleAfter(4 * SECOND, uncounted);
+        assert_eq!(decide(HELD_MAX, &policy), back);
+        let stream = Policy { can_requeue: false, ..policy };
+        assert_eq!(decide(HELD_MAX, &stream), Decision::TryOn(4 * SECOND));
     }
 
     fn any_outcome() -> impl Strategy<Value = Outcome> {
@@ -237,7 +268,7 @@ mod tests {
             match decide(outcome, attempts(here, before), &policy(), chance) {
                 Decision::Settle(settlement) => prop_assert_eq!(settlement, Settlement::Ack),
                 Decision::SettleAfter(wait, _) => prop_assert!(wait >= SECOND && wait <= HELD_MAX),
-                Decision::TryInPlace(wait) => prop_assert!(wait >= Duration::from_millis(1)),
+                Decision::TryInPlace(wait) | Decision::TryOn(wait) => prop_assert!(wait >= Duration::from_millis(1)),
                 Decision::Hold => {}
             }
         }

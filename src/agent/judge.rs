@@ -8,11 +8,11 @@ use tracing::{error, info};
 use super::attempt::{Finished, Report};
 use super::hold::Change;
 use super::window::{Due, Key};
-use super::{Agent, State, line};
+use super::{Agent, line};
 use crate::backoff;
 use crate::broker::{Ended, Session};
 use crate::outcome::{Outcome, Reply, join};
-use crate::settlement::{Decision, Settlement, decide};
+use crate::settlement::{Decision, Settlement, decide, in_doubt};
 
 impl Agent {
     /// Takes in something that was in flight.
@@ -80,7 +80,8 @@ impl Agent {
             }
             (Decision::Settle(settlement), Some(report)) => {
                 let name = self.targets.get(report.target).name();
-                line::failed(&self.definition.name, held, name, report, settlement, None);
+                line::failed(&self.definition.name, held, name, report, Some(settlement), None);
+                self.gate(outcome, Instant::now(), backoff::IN_PLACE_MAX);
                 self.settle_judged(session, key, settlement).await
             }
             (decision, report) => {
@@ -103,8 +104,15 @@ impl Agent {
         let Some(held) = self.window.get(key) else { return };
         let agent = &self.definition.name;
         let name = report.map(|report| self.targets.get(report.target).name());
+        let decision = if decision != Decision::Hold {
+            decision
+        } else if self.hold.current().is_some() {
+            return self.window.put_back(key);
+        } else {
+            in_doubt(held.attempts, held.unwell, &self.policy, chance)
+        };
         match decision {
-            Decision::Settle(_) => {}
+            Decision::Settle(_) | Decision::Hold => {}
             Decision::TryInPlace(wait) => {
                 if let (Some(report), Some(name)) = (report, name) {
                     line::try_again(agent, held, name, report, wait);
@@ -112,18 +120,19 @@ impl Agent {
                 self.window.wait(key, now + wait, Due::Try);
                 self.gate(outcome, now, wait);
             }
+            Decision::TryOn(wait) => {
+                if let (Some(report), Some(name)) = (report, name) {
+                    line::failed(agent, held, name, report, None, Some(wait));
+                }
+                self.window.wait(key, now + wait, Due::Try);
+                self.gate(outcome, now, backoff::IN_PLACE_MAX);
+            }
             Decision::SettleAfter(wait, settlement) => {
                 if let (Some(report), Some(name)) = (report, name) {
-                    line::failed(agent, held, name, report, settlement, Some(wait));
+                    line::failed(agent, held, name, report, Some(settlement), Some(wait));
                 }
                 self.window.wait(key, now + wait, Due::Settle(settlement));
                 self.gate(outcome, now, backoff::IN_PLACE_MAX);
-            }
-            Decision::Hold if self.hold.current().is_some() => self.window.put_back(key),
-            // Not certain yet that it is the backend: again after a wait, and not counted.
-            Decision::Hold => {
-                let wait = backoff::probe(held.unwell, chance);
-                self.window.wait(key, now + wait, Due::Try);
             }
         }
     }
@@ -168,12 +177,9 @@ impl Agent {
                 report.reply
             ),
         }
-        let holding = matches!(change, Change::Began);
-        self.state.send_replace(if holding {
-            State::Holding(format!("{name}: {}", report.reply))
-        } else {
-            State::Consuming
-        });
+        let began = matches!(change, Change::Began);
+        self.unwell = began.then(|| format!("{name}: {}", report.reply));
+        self.say_state();
     }
 
     async fn settle_judged(

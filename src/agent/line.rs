@@ -95,20 +95,22 @@ pub(super) fn delivered_late(agent: &Arc<str>, held: &Held, attempt: u32) {
     );
 }
 
-/// The closing line of a message that failed: who said what, and what becomes of it.
+/// The closing line of a message that failed: who said what, and what becomes of it. `None` is
+/// one that cannot be given back.
 pub(super) fn failed(
     agent: &Arc<str>,
     held: &Held,
     backend: &str,
     report: &Report,
-    settlement: Settlement,
+    settlement: Option<Settlement>,
     wait: Option<Duration>,
 ) {
     let message = held.delivery.message();
     let action = match settlement {
-        Settlement::Ack => "acked, since auto_ack is set",
-        Settlement::Requeue { .. } => "requeued after its backoff",
-        Settlement::Discard => "discarded, since nack_discard is set",
+        Some(Settlement::Ack) => "acked, since auto_ack is set",
+        Some(Settlement::Requeue { .. }) => "requeued after its backoff",
+        Some(Settlement::Discard) => "discarded, since nack_discard is set",
+        None => "kept and tried on, since a stream takes nothing back",
     };
     warn!(
         agent = %agent,

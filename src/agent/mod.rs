@@ -111,6 +111,8 @@ struct Agent {
     /// Requests to backends that do not decide.
     asides: usize,
     hold: Hold,
+    /// While it holds: who is unwell, and what it said.
+    unwell: Option<String>,
     /// How long a hold keeps the window.
     keep_max: Duration,
     pace: Pace,
@@ -142,6 +144,7 @@ impl Agent {
             in_flight: 0,
             asides: 0,
             hold: Hold::default(),
+            unwell: None,
             keep_max: keep_max(&definition),
             pace: Pace::new(definition.max_rate),
             tally: Tally::new(Arc::clone(&definition.name), Instant::now()),

@@ -143,15 +143,14 @@ impl Agent {
         }
     }
 
-    fn say_state(&self) {
-        self.state.send_if_modified(|state| {
-            let consuming = self.hold.current().is_none();
-            let changed = consuming && *state != State::Consuming;
-            if changed {
-                *state = State::Consuming;
-            }
-            changed
-        });
+    /// Says what it does while it has a session; once it drains it does nothing else.
+    pub(super) fn say_state(&self) {
+        if *self.state.borrow() != State::Draining {
+            self.state.send_replace(match &self.unwell {
+                Some(reason) => State::Holding(reason.clone()),
+                None => State::Consuming,
+            });
+        }
     }
 
     /// Tells the broker, and counts it: once told, it is no longer ours whatever comes.

@@ -114,13 +114,19 @@ async fn a_hold_for_one_backend_does_not_tell_the_other_twice() {
 async fn a_hold_outlives_its_session() {
     let vhost = Broker::any().vhost();
     let mut backend = Backend::refusing();
-    let proxy = Proxy::to(vhost.broker.amqp_port);
+    let mut proxy = Proxy::to(vhost.broker.amqp_port);
     let agent = Agent::between("parcels", &vhost.url_by(proxy.port()), &backend.url());
     let mut scene = Scene::of(vhost, &agent).await;
     scene.publish(1..=3).await;
     scene.daemon.wait_for_log(&BEGAN).await;
-    proxy.reset();
+    let status = scene.daemon.notifications();
+    status.wait_for(1, &["1 holding"]).await;
+    proxy.refuse().await;
     scene.daemon.wait_for_log(&["session ended"]).await;
+    let before = status.lines().len();
+    status.wait_for(1, &["1 connecting"]).await;
+    proxy.listen();
+    status.wait_for(before, &["1 holding"]).await;
     scene.wait_for_lines(2, CONSUMING).await;
     scene.wait_for_depth(0).await;
     backend.listen();

@@ -314,3 +314,36 @@ async fn a_status_means_what_the_agent_file_says() {
     scene.end(0).await;
     assert_eq!(backend.requests().len(), 3);
 }
+
+#[tokio::test]
+async fn a_wish_for_quiet_is_heard_also_when_its_message_is_not_tried_again() {
+    for key in ["nack_discard", "auto_ack"] {
+        let vhost = Broker::any().vhost();
+        let backend = Backend::replying(|_| Reply::status(503).header("Retry-After", "3600"));
+        let agent = Agent::new("parcels", &vhost, &backend)
+            .set(&format!("async/amqp.{key}"), true)
+            .set("consumer.workers", 1)
+            .set("retry.in_place", 0);
+        let mut scene = Scene::of(vhost, &agent).await;
+        scene.publish(["one", "two"]).await;
+        scene.daemon.wait_for_log(&["not delivered", r#""message_id":"one""#]).await;
+        scene.publish(["three"]).await;
+        scene.wait_for_depth(0).await;
+        scene.end(2).await;
+        assert_eq!(backend.requests().len(), 1, "{key}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_stream_cannot_take_back_is_told() {
+    let vhost = Broker::any().vhost();
+    let backend = Backend::replying(|request| {
+        Reply::status(if request.header("x-amqp-attempt") == Some("2") { 204 } else { 422 })
+    });
+    let agent = Agent::new("parcels", &vhost, &backend).set("async/amqp.queue_type", "stream");
+    let mut scene = Scene::of(vhost, &agent).await;
+    scene.publish(["one"]).await;
+    scene.daemon.wait_for_log(&["not delivered", "422", "kept and tried on"]).await;
+    scene.daemon.wait_for_log(&["delivered at last"]).await;
+    scene.daemon.stop().await;
+}
