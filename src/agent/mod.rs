@@ -295,10 +295,13 @@ impl Drop for Agent {
 }
 
 /// How long a hold keeps the window. To give it back the consumer is cancelled, and a queue
-/// that is deleted when its last consumer leaves would take its messages along.
+/// that is deleted when its last consumer leaves, at once or after a while, would take its messages
+/// along.
 fn keep_max(definition: &AgentDefinition) -> Duration {
     const FOR_EVER: Duration = Duration::from_hours(24 * 365 * 10);
-    if definition.source.queue.auto_delete { FOR_EVER } else { definition.hold_max }
+    let queue = &definition.source.queue;
+    let needs_consumer = queue.auto_delete || queue.arguments.contains_key("x-expires");
+    if needs_consumer { FOR_EVER } else { definition.hold_max }
 }
 
 /// Returns once the order is no longer to run. Cancel-safe.
@@ -310,4 +313,24 @@ async fn ordered_to_end(orders: &mut watch::Receiver<Order>) {
 /// Returns once everything is to end at once. Cancel-safe.
 async fn ordered_to_abort(orders: &mut watch::Receiver<Order>) {
     orders.wait_for(|order| *order == Order::Abort).await.ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::definition::{Argument, tests::definition};
+
+    #[test]
+    fn a_hold_never_leaves_a_queue_without_consumer_that_does_not_outlive_it() {
+        let lasting = definition("lasting");
+        assert_eq!(keep_max(&lasting), lasting.hold_max);
+        let mut deleted = definition("deleted");
+        deleted.source.queue.auto_delete = true;
+        let mut expiring = definition("expiring");
+        let half_an_hour = Argument::Integer(1_800_000);
+        expiring.source.queue.arguments.insert("x-expires".to_owned(), half_an_hour);
+        for definition in [deleted, expiring] {
+            assert!(keep_max(&definition) > Duration::from_hours(24 * 365), "{definition:?}");
+        }
+    }
 }

@@ -54,6 +54,20 @@ impl Environment for Credentials {
 }
 
 #[test]
+fn a_rate_at_which_the_broker_takes_the_window_back_is_warned_about() {
+    for (rate, prefetch_count, warned) in
+        [("0.08", 100, true), ("0.09", 100, false), ("0.01", 12, false), ("0", 100, false)]
+    {
+        let text = agent_text(&format!("prefetch_count = {prefetch_count}"));
+        let text = format!("{text}[consumer]\nmax_rate = {rate}\n");
+        let (definition, problems) =
+            load_agent_text(Path::new("orders.toml"), &text, &NoEnvironment);
+        let of_rate = problems.iter().filter(|problem| problem.problem.contains("at this rate"));
+        assert_eq!((definition.is_some(), of_rate.count()), (true, usize::from(warned)), "{rate}");
+    }
+}
+
+#[test]
 fn an_agent_of_few_words_gets_the_defaults() {
     let (definition, problems) =
         load_agent_text(Path::new("orders.toml"), &agent_text(""), &NoEnvironment);

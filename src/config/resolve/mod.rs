@@ -84,7 +84,7 @@ pub(super) fn resolve(
         file: scope.report.sources.path(file).to_owned(),
         workers: policy::workers(spec, source.prefetch_count, &mut scope),
         timeout,
-        max_rate: policy::max_rate(spec, &mut scope),
+        max_rate: policy::max_rate(spec, source.prefetch_count, &mut scope),
         reconnect: policy::reconnect(spec, &mut scope),
         dispatch: policy::dispatch(spec, &mut scope),
         retry: policy::retry(spec, &mut scope),

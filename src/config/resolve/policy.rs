@@ -11,6 +11,10 @@ use crate::config::definition::{Dispatch, Reconnect, RetryPolicy};
 use crate::config::spec::AgentSpec;
 use crate::settlement::HELD_MAX;
 
+/// A window that takes longer is at odds with RabbitMQ's `consumer_timeout` of 30 minutes, of which
+/// tries in place and the wait for a requeue may take 10.
+const WINDOW_MAX: Duration = Duration::from_mins(20);
+
 const DAY: Duration = Duration::from_hours(24);
 
 /// `consumer.workers`
@@ -34,7 +38,11 @@ pub(super) fn workers(spec: &AgentSpec, prefetch_count: u16, scope: &mut Scope<'
 }
 
 /// `consumer.max_rate`
-pub(super) fn max_rate(spec: &AgentSpec, scope: &mut Scope<'_, '_>) -> Option<f64> {
+pub(super) fn max_rate(
+    spec: &AgentSpec,
+    prefetch_count: u16,
+    scope: &mut Scope<'_, '_>,
+) -> Option<f64> {
     let key = spec.consumer.as_ref().and_then(|consumer| consumer.get_ref().max_rate.as_ref());
     let limits =
         Limits { key: "max_rate", lowest: 0.0, highest: 1e6, because: ", where 0 is no limit" };
@@ -47,6 +55,18 @@ pub(super) fn max_rate(spec: &AgentSpec, scope: &mut Scope<'_, '_>) -> Option<f6
             &key.span(),
             "`max_rate` is less than one message an hour",
             "use a higher rate, or 0 for no limit",
+        );
+    } else if let Some(key) = key
+        && rate > 0.0
+        && f64::from(prefetch_count) / rate > WINDOW_MAX.as_secs_f64()
+    {
+        scope.report.warning(
+            &key.span(),
+            format!(
+                "at this rate a window of {prefetch_count} lasts for more than {}, and RabbitMQ takes a message back after 30 minutes",
+                Shown(WINDOW_MAX)
+            ),
+            "lower `prefetch_count` or use a higher rate",
         );
     }
     (rate > 0.0).then_some(rate)
