@@ -149,7 +149,9 @@ async fn lives(
                 }
                 // Nobody waits for it any more if this fails.
                 Some(Command::SignOfLife(sign)) => sign.send(()).unwrap_or_default(),
-                None => return,
+                // Dropped here and not with the thread's last things: a session that is dropped
+                // starts a task that closes its connection, for which there has to be a runtime.
+                None => return lives.shutdown().await,
             },
             Some(ended) = lives.join_next_with_id() => {
                 let (task, how) = ending(ended);

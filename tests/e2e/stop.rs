@@ -187,6 +187,7 @@ async fn a_stop_while_the_connection_is_stalled_ends_and_loses_nothing() {
         let status = daemon.wait_for_exit().await;
         assert_eq!(status.code(), Some(1), "what it held could not be given back");
         daemon.wait_for_log(&["did not end in time"]).await;
+        assert_eq!(daemon.log().with(0, &["ERROR"]), [""; 0], "nothing is a fault of ours");
         proxy.close();
         publisher.wait_for_depth("orders", (3, 0)).await;
         gate.open();
