@@ -70,6 +70,24 @@ impl Agent {
         self.give_back(session, unfinished).await
     }
 
+    /// Gives back what was held for too long without being tried: it comes again, and the broker
+    /// does not end the session over it.
+    pub(super) async fn give_back_overdue(
+        &mut self,
+        session: &mut Session,
+        now: Instant,
+    ) -> Result<(), Ended> {
+        let overdue = self.window.take_overdue(now);
+        if !overdue.is_empty() {
+            warn!(
+                agent = %self.definition.name,
+                messages = overdue.len(),
+                "held for long and not tried: gave messages back, they come again; the window is too large for the rate, or a backend unwell or asking for quiet"
+            );
+        }
+        self.give_back(session, overdue).await
+    }
+
     /// Gives back what is not in flight, uncounted.
     pub(super) async fn give_back_idle(&mut self, session: &mut Session) -> Result<(), Ended> {
         let idle = self.window.take_idle();

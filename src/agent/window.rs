@@ -40,6 +40,13 @@ pub(super) enum Due {
     Settle(Settlement),
 }
 
+/// The longest that a message is held without being tried. RabbitMQ ends the session of a consumer
+/// that keeps one for 30 minutes, of which tries and the wait for a requeue may take the rest.
+const READY_MAX: Duration = Duration::from_mins(20);
+
+/// How often such messages are looked for.
+const OVERDUE_INTERVAL: Duration = Duration::from_mins(1);
+
 /// All messages that an agent holds.
 #[derive(Default)]
 pub(super) struct Window {
@@ -47,6 +54,7 @@ pub(super) struct Window {
     ready: VecDeque<Key>,
     waiting: BinaryHeap<Reverse<(Instant, Key)>>,
     due: HashMap<Key, Due>,
+    looked_for_overdue: Option<Instant>,
     next_key: u64,
 }
 
@@ -139,6 +147,21 @@ impl Window {
         let idle = self.ready.drain(..).chain(self.due.drain().map(|(key, _)| key));
         self.waiting.clear();
         idle.filter_map(|key| self.held.remove(&key)).collect()
+    }
+
+    /// Takes out what is ready and was held for too long: a backend's wishes for quiet, a low rate
+    /// or a hold kept it from being tried. Looked for once a minute.
+    pub(super) fn take_overdue(&mut self, now: Instant) -> Vec<Held> {
+        if self.looked_for_overdue.is_some_and(|last| now < last + OVERDUE_INTERVAL) {
+            return Vec::new();
+        }
+        self.looked_for_overdue = Some(now);
+        let is_overdue = |key: &Key| {
+            self.held.get(key).is_some_and(|held| now.duration_since(held.received) >= READY_MAX)
+        };
+        let (overdue, ready) = self.ready.drain(..).partition::<VecDeque<_>, _>(is_overdue);
+        self.ready = ready;
+        overdue.iter().filter_map(|key| self.held.remove(key)).collect()
     }
 
     /// Takes out all, in flight or not.
@@ -236,6 +259,22 @@ mod tests {
         assert_eq!((held.delivery.tag, settlement), (1, Settlement::Discard));
         held.delivery.abandon();
         assert_eq!(abandon(&mut window), 1);
+    }
+
+    #[test]
+    fn what_is_ready_for_too_long_is_overdue_and_what_is_in_flight_or_waits_never() {
+        let (mut window, start) = (window(4), Instant::now());
+        let (_flying, _) = take(&mut window);
+        let (waiting, _) = take(&mut window);
+        window.wait(waiting, start + READY_MAX * 2, Due::Try);
+        assert!(window.take_overdue(start + READY_MAX / 2).is_empty());
+        let overdue = window.take_overdue(start + READY_MAX);
+        let tags: Vec<_> = overdue.iter().map(|held| held.delivery.tag).collect();
+        assert_eq!((tags, window.ready()), (vec![3, 4], 0));
+        for held in overdue {
+            held.delivery.abandon();
+        }
+        assert_eq!(abandon(&mut window), 2);
     }
 
     #[test]

@@ -58,6 +58,9 @@ impl Agent {
             session.resume(&self.definition.source).await?;
             info!(agent = %self.definition.name, "consuming again");
         }
+        if self.policy.can_requeue {
+            self.give_back_overdue(session, now).await?;
+        }
         self.hand_out(now);
         self.tally.sum_up(now, self.window.len(), self.in_flight);
         let wake = self.next_wake(now);
