@@ -10,7 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tracing::{error, info, warn};
 
 use crate::agent;
-use crate::config::definition::DaemonSettings;
+use crate::config::definition::{AgentDefinition, DaemonSettings};
 use crate::config::diff::{diff, keeping_broken};
 use crate::config::{self, Loaded, Paths, ProcessEnvironment};
 use crate::signals::{Signal, Signals};
@@ -98,9 +98,9 @@ async fn reload(
     let loaded = config::load(paths, &ProcessEnvironment);
     tell_problems(&loaded);
     let running = supervisor.definitions();
-    if loaded.main_file_is_broken {
-        error!("reload refused: the main file is broken, everything runs on as it is");
-        notifier.trouble(Some("reload refused, the main file is broken".to_owned()));
+    if let Some(why) = refusal(paths, &loaded, &running) {
+        error!("reload refused: {why}, everything runs on as it is");
+        notifier.trouble(Some(format!("reload refused, {why}")));
         notifier.ready(&supervisor.status());
         return;
     }
@@ -134,6 +134,16 @@ fn broken_files(when: &str, count: usize) -> Option<String> {
         1 => Some(format!("at the {when}: 1 file broken")),
         _ => Some(format!("at the {when}: {count} files broken")),
     }
+}
+
+/// Why a reload is not to be done at all. A directory that is gone, for a moment of a deploy
+/// or because its file system is not mounted, is nobody's wish to stop every agent.
+fn refusal(paths: &Paths, loaded: &Loaded, running: &[AgentDefinition]) -> Option<String> {
+    if loaded.main_file_is_broken {
+        return Some("the main file is broken".to_owned());
+    }
+    let directory = paths.agents_directory();
+    (!running.is_empty() && !directory.is_dir()).then(|| format!("{} is gone", directory.display()))
 }
 
 /// Drains all agents; a second signal ends them at once.

@@ -34,7 +34,12 @@ struct Supervised {
 
 enum Phase {
     /// A life is lived.
-    Living { id: LifeId, orders: watch::Sender<Order>, state: watch::Receiver<State> },
+    Living {
+        id: LifeId,
+        began: Instant,
+        orders: watch::Sender<Order>,
+        state: watch::Receiver<State>,
+    },
     /// It panicked, and begins again then.
     Resting(Instant),
     /// It ended for good, for this reason.
@@ -44,6 +49,11 @@ enum Phase {
 impl Phase {
     fn is_ordered_to_end(&self) -> bool {
         matches!(self, Self::Living { orders, .. } if *orders.borrow() != Order::Run)
+    }
+
+    /// Whether a life was long enough for its end to be no part of a row.
+    fn has_lasted(&self) -> bool {
+        matches!(self, Self::Living { began, .. } if began.elapsed() >= Duration::from_mins(10))
     }
 }
 
@@ -217,7 +227,7 @@ impl Supervisor {
         let (orders, ordered) = watch::channel(Order::Run);
         let (said, state) = watch::channel(State::Connecting);
         self.threads.live(Start { id, definition, orders: ordered, state: said }).await;
-        Phase::Living { id, orders, state }
+        Phase::Living { id, began: Instant::now(), orders, state }
     }
 
     async fn ended(&mut self, ending: Ending) {
@@ -234,7 +244,8 @@ impl Supervisor {
             Ok(Finish::Ordered) => Phase::Resting(Instant::now()),
             Ok(Finish::GaveUp(reason)) => Phase::GaveUp(reason),
             Err(panic) => {
-                agent.panics = agent.panics.saturating_add(1);
+                agent.panics =
+                    if agent.phase.has_lasted() { 1 } else { agent.panics.saturating_add(1) };
                 let wait =
                     backoff::reconnect(Strategy::ExponentialJitter, agent.panics, fastrand::f64());
                 let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);

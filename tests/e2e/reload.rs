@@ -102,6 +102,28 @@ async fn a_broken_main_file_refuses_the_whole_reload() {
 }
 
 #[tokio::test]
+async fn a_directory_that_is_gone_is_no_wish_to_stop_every_agent() {
+    let vhost = Broker::any().vhost();
+    let backend = Backend::start();
+    let mut daemon = Daemon::new();
+    daemon.let_find_agents();
+    daemon.write(&Agent::new("orders", &vhost, &backend));
+    daemon.start().await;
+    daemon.wait_for_log(&["\"consuming\""]).await;
+    let away = daemon.agents_dir().with_extension("away");
+    std::fs::rename(daemon.agents_dir(), &away).unwrap();
+    daemon.reload().await;
+    daemon.wait_for_log(&["ERROR", "reload refused", "agents.d is gone"]).await;
+    let mut publisher = Publisher::connect(&vhost).await;
+    publisher.publish(Message::to("orders", "still taken")).await;
+    backend.wait_for(1).await;
+    std::fs::rename(&away, daemon.agents_dir()).unwrap();
+    daemon.reload().await;
+    daemon.wait_for_log(&["\"reloaded\"", "\"unchanged\":1"]).await;
+    daemon.stop().await;
+}
+
+#[tokio::test]
 async fn changed_settings_of_the_daemon_itself_wait_for_a_restart_and_say_so() {
     for (table, key, value) in
         [("daemon", "threads", toml::Value::from(2)), ("log", "level", "warn".into())]

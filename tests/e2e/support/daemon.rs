@@ -18,6 +18,7 @@ pub struct Daemon {
     dir: TempDir,
     main: Table,
     environment: Vec<(String, String)>,
+    finds_agents: bool,
     log: Log,
     notify: Notify,
     child: Option<Child>,
@@ -34,6 +35,7 @@ impl Daemon {
             dir,
             main: Table::new(),
             environment: Vec::new(),
+            finds_agents: false,
             log: Log::default(),
             child: None,
             readers: JoinSet::new(),
@@ -84,6 +86,11 @@ impl Daemon {
         std::fs::remove_file(self.agents_dir().join(format!("{name}.toml"))).unwrap();
     }
 
+    /// Lets it find the agents' directory beside the main file, in place of being told.
+    pub fn let_find_agents(&mut self) {
+        self.finds_agents = true;
+    }
+
     /// Where the agents' files are.
     pub fn agents_dir(&self) -> PathBuf {
         self.dir.path().join("agents.d")
@@ -105,7 +112,10 @@ impl Daemon {
         assert!(self.child.is_none(), "the daemon runs already");
         let mut command = Command::new(env!("CARGO_BIN_EXE_amqp-agentd"));
         command.arg("run").arg("--config").arg(self.dir.path().join("amqp-agentd.toml"));
-        command.arg("--agents").arg(self.agents_dir()).current_dir(self.dir.path());
+        if !self.finds_agents {
+            command.arg("--agents").arg(self.agents_dir());
+        }
+        command.current_dir(self.dir.path());
         // The machine's own settings are no part of a test.
         for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
             command.env_remove(name).env_remove(name.to_uppercase());
