@@ -112,6 +112,7 @@ impl Agent {
             in_doubt(held.attempts, held.unwell, &self.policy, chance)
         };
         match decision {
+            // Settled by the caller; held, or in doubt, above.
             Decision::Settle(_) | Decision::Hold => {}
             Decision::TryInPlace(wait) => {
                 if let (Some(report), Some(name)) = (report, name) {
