@@ -332,8 +332,10 @@ fn consumer_tag(source: &Source, agent: &str) -> String {
     if let Some(tag) = &source.consumer_tag {
         return tag.clone();
     }
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let host = host.trim().split('.').next().unwrap_or_default();
+    // Asked of the kernel, since the unit's sandbox hides /proc/sys.
+    let system = rustix::system::uname();
+    let host = system.nodename().to_string_lossy();
+    let host = host.split('.').next().unwrap_or_default();
     let mut tag = format!("amqp-agentd.{agent}@{host}.{}", std::process::id());
     tag.truncate(tag.floor_char_boundary(255));
     tag
