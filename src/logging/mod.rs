@@ -1,5 +1,7 @@
 //! Where the log goes and in which form: set once, when the program starts.
 
+mod journal;
+
 use std::env;
 use std::io::{self, IsTerminal};
 use std::os::unix::fs::MetadataExt;
@@ -11,6 +13,7 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Registry, fmt};
 
+use self::journal::Journal;
 use crate::config::definition::{LogFormat, LogSettings};
 
 /// Wins over the main file's `log.level`.
@@ -68,9 +71,9 @@ pub fn filter(level: &str) -> Result<Targets, String> {
 }
 
 fn journal() -> Result<Box<dyn Layer<Registry> + Send + Sync>, String> {
-    let layer = tracing_journald::layer()
-        .map_err(|error| format!("failed to open the journal's socket: {error}"))?;
-    Ok(layer.with_field_prefix(None).with_syslog_identifier("amqp-agentd".to_owned()).boxed())
+    let journal =
+        Journal::open().map_err(|error| format!("failed to open the journal's socket: {error}"))?;
+    Ok(journal.boxed())
 }
 
 /// systemd names the device and inode of the stream that it made (`systemd.exec(5)`).
