@@ -71,7 +71,8 @@ impl Agent {
             event = session.next() => match event? {
                 Event::Delivery(delivery) => {
                     self.tally.received();
-                    self.window.receive(delivery, self.targets.len(), now);
+                    // Not `now`: the turn may have slept for long before this came.
+                    self.window.receive(delivery, self.targets.len(), Instant::now());
                 }
                 // Asked for by `release`; it is over before the next turn.
                 Event::Drained => {}
