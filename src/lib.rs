@@ -27,6 +27,7 @@ pub mod request;
 pub mod backend;
 pub mod outcome;
 pub mod settlement;
+pub mod copies;
 pub mod backoff;
 pub mod logging;
 pub mod secret;

@@ -134,11 +134,19 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::config::definition::RetryStrategy;
 
     fn policy() -> Policy {
         let delays = vec![Duration::from_secs(5), Duration::from_secs(30)];
         Policy {
-            retry: RetryPolicy { in_place: 2, delays, jitter: 0.0 },
+            retry: RetryPolicy {
+                attempts: 10,
+                in_place: 2,
+                delays,
+                max_age: None,
+                jitter: 0.0,
+                strategy: RetryStrategy::Requeue,
+            },
             nack_discard: false,
             auto_ack: false,
             can_requeue: true,

@@ -16,6 +16,7 @@ use tokio::task::{self, JoinError, JoinSet, LocalSet};
 
 use crate::agent::{Context, Finish, Order, State};
 use crate::backend::Clients;
+use crate::broker::Publishers;
 use crate::config::definition::AgentDefinition;
 
 /// Commands that may wait for a thread.
@@ -137,13 +138,15 @@ async fn lives(
     life: Life,
 ) {
     let clients = Rc::new(RefCell::new(Clients::default()));
+    let publishers = Rc::new(RefCell::new(Publishers::default()));
     let mut ids = HashMap::new();
     let mut lives = JoinSet::new();
     loop {
         tokio::select! {
             command = commands.recv() => match command {
                 Some(Command::Start(Start { id, definition, orders, state })) => {
-                    let context = Context { clients: Rc::clone(&clients), orders, state };
+                    let (clients, publishers) = (Rc::clone(&clients), Rc::clone(&publishers));
+                    let context = Context { clients, publishers, orders, state };
                     let task = lives.spawn_local(life(definition, context));
                     ids.insert(task.id(), id);
                 }

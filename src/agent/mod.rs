@@ -27,7 +27,7 @@ use tokio::time::Instant;
 use tracing::{error, info};
 
 use crate::backend::Clients;
-use crate::broker::{Ended, Session};
+use crate::broker::{Ended, Publishers, Session};
 use crate::config::definition::{AgentDefinition, BrokerAddress, QueueType};
 use crate::settlement::Policy;
 
@@ -77,6 +77,8 @@ pub enum Finish {
 pub struct Context {
     /// The HTTP clients of the thread.
     pub clients: Rc<RefCell<Clients>>,
+    /// The publishing connections of the thread.
+    pub publishers: Rc<RefCell<Publishers>>,
     /// What the supervisor wants.
     pub orders: watch::Receiver<Order>,
     /// Where the agent says what it is doing.

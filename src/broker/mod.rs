@@ -11,6 +11,7 @@ mod ended;
 mod greeting;
 mod login;
 pub mod properties;
+mod publisher;
 mod rpc;
 mod session;
 #[cfg(test)]
@@ -18,4 +19,5 @@ mod tests;
 mod topology;
 
 pub use ended::Ended;
+pub use publisher::{Copy, CopyQueue, NotSafe, Publisher, Publishers};
 pub use session::{Event, Session};

@@ -71,6 +71,9 @@ pub struct AgentDefinition {
     pub dispatch: Dispatch,
     /// How a message that failed is tried again.
     pub retry: RetryPolicy,
+    /// Where the copy of a message goes that is not tried again. `None`: nowhere, since nothing is
+    /// configured and nothing may be declared, or since it was switched off.
+    pub dead_letter: Option<DeadLetter>,
     /// The longest that the window is kept while a backend is unwell, before it is given back.
     pub hold_max: Duration,
     /// At least one, at least one of them required.
@@ -120,7 +123,7 @@ pub struct Queue {
 }
 
 /// The kinds of queue that RabbitMQ has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum QueueType {
     /// A classic queue.
     Classic,
@@ -224,12 +227,42 @@ pub enum Dispatch {
 /// How a message that failed is tried again.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RetryPolicy {
+    /// How many deliveries of a message may fail, each with its quick tries, before it is not tried again; at least 1.
+    pub attempts: u32,
     /// Quick tries after the first, while the message is held.
     pub in_place: u32,
-    /// How long a message waits before it goes back to the queue, by its attempt; the last repeats; at least one.
+    /// How long a message waits before its next delivery, by its attempt; the last repeats; at least one.
     pub delays: Vec<Duration>,
-    /// The share of a wait that chance may add or take, 0 to 1.
+    /// A message that failed first so long ago is not tried again; `None` is no limit.
+    pub max_age: Option<Duration>,
+    /// The share of a wait in the window that chance may add or take, 0 to 1.
     pub jitter: f64,
+    /// Where a message waits between two deliveries.
+    pub strategy: RetryStrategy,
+}
+
+/// Where a message waits between two deliveries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RetryStrategy {
+    /// In delay queues of ours: a copy is published, and comes back when its time is over.
+    Queue,
+    /// In its own quorum queue, by the delayed retry of RabbitMQ ≥ 4.3.
+    Native,
+    /// In the window.
+    InPlace,
+    /// In the window, and then it goes back to its queue.
+    Requeue,
+}
+
+/// Where the copy of a message goes that is not tried again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// The exchange; empty for the default exchange, which routes by a queue's name.
+    pub exchange: String,
+    /// The routing key; `None` keeps the message's own.
+    pub routing_key: Option<String>,
+    /// Whether the queue that `routing_key` names may be declared by us.
+    pub declare: bool,
 }
 
 /// One HTTP service that messages are handed to.
@@ -327,7 +360,19 @@ pub(crate) mod tests {
                 health_interval: Duration::from_secs(10),
             },
             dispatch: Dispatch::Parallel,
-            retry: RetryPolicy { in_place: 2, delays: vec![Duration::from_secs(5)], jitter: 0.2 },
+            retry: RetryPolicy {
+                attempts: 10,
+                in_place: 2,
+                delays: vec![Duration::from_secs(5)],
+                max_age: None,
+                jitter: 0.2,
+                strategy: RetryStrategy::Queue,
+            },
+            dead_letter: Some(DeadLetter {
+                exchange: String::new(),
+                routing_key: Some(format!("{name}.dead")),
+                declare: true,
+            }),
             hold_max: Duration::from_mins(5),
             backends: vec![backend],
         }

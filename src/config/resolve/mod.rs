@@ -88,6 +88,7 @@ pub(super) fn resolve(
         reconnect: policy::reconnect(spec, &mut scope),
         dispatch: policy::dispatch(spec, &mut scope),
         retry: policy::retry(spec, &mut scope),
+        dead_letter: None,
         hold_max: policy::hold_max(spec, &mut scope),
         backends: backend::backends(spec, timeout, &mut scope),
         source,

@@ -7,7 +7,7 @@ use toml::Spanned;
 use super::number::Shown;
 use super::{Limits, Scope, choice, number, period, whole};
 use crate::backoff::Strategy;
-use crate::config::definition::{Dispatch, Reconnect, RetryPolicy};
+use crate::config::definition::{Dispatch, Reconnect, RetryPolicy, RetryStrategy};
 use crate::config::spec::AgentSpec;
 use crate::settlement::HELD_MAX;
 
@@ -131,6 +131,9 @@ pub(super) fn retry(spec: &AgentSpec, scope: &mut Scope<'_, '_>) -> RetryPolicy 
     let in_place = whole(spec.and_then(|spec| spec.in_place.as_ref()), &in_place, scope.report);
     let jitter = number(spec.and_then(|spec| spec.jitter.as_ref()), &jitter, scope.report);
     RetryPolicy {
+        attempts: 10,
+        max_age: None,
+        strategy: RetryStrategy::Queue,
         in_place: in_place.unwrap_or(2),
         delays: match spec.and_then(|spec| spec.delays.as_ref()) {
             Some(delays) => own_delays(delays, scope),

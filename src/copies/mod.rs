@@ -1,0 +1,3 @@
+//! The copies that take a message's place: one that waits for its next try, and one for people.
+
+pub mod headers;
