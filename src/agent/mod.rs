@@ -181,16 +181,10 @@ impl Agent {
     /// Tries each address in order, and again after a wait, until a session stands.
     async fn connect(&mut self) -> Result<Session, Finish> {
         let definition = Arc::clone(&self.definition);
-        let source = &definition.source;
         loop {
             let mut refusals = Vec::new();
-            for address in &source.brokers {
-                let opening = Session::open(
-                    address,
-                    source,
-                    &definition.name,
-                    definition.reconnect.health_interval,
-                );
+            for address in &definition.source.brokers {
+                let opening = Session::open(address, &definition);
                 match self.meanwhile(opening).await {
                     None => return Err(Finish::Ordered),
                     Some(Ok(session)) => {

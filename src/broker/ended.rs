@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::server::Server;
+
 /// Why a session ended, or could not begin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ended {
@@ -48,6 +50,9 @@ pub enum Ended {
     LibraryFailed(String),
     /// TLS material that cannot be used.
     Tls(String),
+    /// `retry.strategy = "native"` where the broker has no delayed retry: what fails would come
+    /// again at once.
+    NoDelayedRetry(Server),
 }
 
 impl Ended {
@@ -58,7 +63,9 @@ impl Ended {
     #[must_use]
     pub fn needs_somebody(&self) -> bool {
         match self {
-            Self::LoginRefused | Self::OpenRefused(_) | Self::Tls(_) => true,
+            Self::LoginRefused | Self::OpenRefused(_) | Self::Tls(_) | Self::NoDelayedRetry(_) => {
+                true
+            }
             // AMQP 0-9-1 section 1.1 reply codes; 320 is an operator's or a restart's, and
             // 405 ends when the other exclusive consumer leaves.
             Self::ConnectionClosed { code, .. } | Self::ChannelClosed { code, .. } => {
@@ -106,6 +113,10 @@ impl fmt::Display for Ended {
             }
             Self::LibraryFailed(text) => write!(formatter, "the AMQP client library failed: {text}"),
             Self::Tls(text) => write!(formatter, "TLS cannot be set up: {text}"),
+            Self::NoDelayedRetry(server) => write!(
+                formatter,
+                "`retry.strategy` is \"native\", which needs RabbitMQ 4.3 or later, and this is {server}: name another strategy"
+            ),
         }
     }
 }

@@ -13,6 +13,7 @@ mod login;
 pub mod properties;
 mod publisher;
 mod rpc;
+mod server;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -20,4 +21,5 @@ mod topology;
 
 pub use ended::Ended;
 pub use publisher::{Copy, CopyQueue, NotSafe, Publisher, Publishers};
+pub use server::Server;
 pub use session::{Event, Session};

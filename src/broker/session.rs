@@ -17,8 +17,9 @@ use tokio::time::Instant;
 use super::closing::Closing;
 use super::ended::Ended;
 use super::properties::Properties;
+use super::server::Server;
 use super::{arguments, login, rpc, topology};
-use crate::config::definition::{BrokerAddress, Source};
+use crate::config::definition::{AgentDefinition, BrokerAddress, RetryStrategy, Source};
 use crate::delivery::{Delivery, Message};
 use crate::settlement::Settlement;
 
@@ -51,6 +52,7 @@ pub enum Event {
 /// Deliveries may be settled only on the session that brought them; when it is gone the broker
 /// hands them out again (AMQP 0-9-1 section 1.8.3.13, and RabbitMQ's page on confirms).
 pub struct Session {
+    server: Server,
     connection: Connection,
     channel: Channel,
     closing: Closing,
@@ -78,12 +80,17 @@ impl Session {
     /// Why the session could not begin, in the broker's words where it said any.
     pub async fn open(
         address: &BrokerAddress,
-        source: &Source,
-        agent: &str,
-        health_interval: Duration,
+        definition: &AgentDefinition,
     ) -> Result<Self, Ended> {
-        let tag = consumer_tag(source, agent);
+        let source = &definition.source;
+        let tag = consumer_tag(source, &definition.name);
         let connection = login::login(address, &tag).await?;
+        let server = Server::of(&connection);
+        let is_native = definition.retry.strategy == RetryStrategy::Native;
+        if is_native && !server.has_delayed_retry() {
+            // What is dropped here closes itself.
+            return Err(Ended::NoDelayedRetry(server));
+        }
         let closing = Closing::default();
         let (watched, callback) = (connection.clone(), closing.clone());
         rpc::call(
@@ -106,15 +113,22 @@ impl Session {
         topology::declare(&channel, &closing, source).await?;
         let consumer = consume(&channel, &closing, source, tag).await?;
         Ok(Self {
+            server,
             connection,
             channel,
             closing,
             consumer,
             question: JoinSet::new(),
             asked_at: Instant::now(),
-            health_interval,
+            health_interval: definition.reconnect.health_interval,
             window: source.prefetch_count,
         })
+    }
+
+    /// What the broker says that it is.
+    #[must_use]
+    pub fn server(&self) -> &Server {
+        &self.server
     }
 
     /// The consumer's tag, as the broker shows it.

@@ -13,11 +13,9 @@ use tokio::net::{TcpListener, TcpStream};
 use super::session::{Event, Session};
 use super::{Ended, rpc};
 use crate::config::definition::tests::definition;
-use crate::config::definition::{AgentDefinition, BrokerAddress};
+use crate::config::definition::{AgentDefinition, BrokerAddress, RetryStrategy};
 use crate::delivery::{Delivery, Message};
 use crate::settlement::Settlement;
-
-const HEALTH_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Class and method.
 type Method = (u16, u16);
@@ -51,7 +49,11 @@ impl Peer {
     }
 
     async fn log_in(listener: &TcpListener) -> Peer {
-        let mut peer = Peer::greet(listener, PLAIN).await;
+        Peer::log_in_as(listener, PLAIN).await
+    }
+
+    async fn log_in_as(listener: &TcpListener, properties: &[u8]) -> Peer {
+        let mut peer = Peer::greet(listener, properties).await;
         peer.expect((10, 11)).await;
         // 2047 channels, 128 KiB, 60 s.
         peer.send(0, (10, 30), &[0x07, 0xFF, 0, 2, 0, 0, 0, 60]).await;
@@ -149,8 +151,7 @@ async fn broker() -> (TcpListener, AgentDefinition) {
 }
 
 async fn open(agent: &AgentDefinition) -> Result<Session, Ended> {
-    let source = &agent.source;
-    Session::open(&source.brokers[0], source, &agent.name, HEALTH_INTERVAL).await
+    Session::open(&agent.source.brokers[0], agent).await
 }
 
 /// A session that consumes, and the broker's end of it.
@@ -222,6 +223,28 @@ async fn server_properties_that_are_not_text_are_nobodys_failure() {
     tokio::select! {
         session = open(&agent) => panic!("no session: {:?}", session.err()),
         answer = answered => assert_eq!(answer, Some((10, 11))),
+    }
+}
+
+#[tokio::test]
+async fn native_retries_are_refused_before_anything_is_taken_from_a_broker_that_has_none() {
+    for (version, has_them) in [("4.2.9", false), ("4.3.0", true)] {
+        let (listener, mut agent) = broker().await;
+        agent.retry.strategy = RetryStrategy::Native;
+        let properties =
+            [&b"\x07productS\0\0\0\x08RabbitMQ\x07versionS"[..], &long_string(version.as_bytes())];
+        let (session, next) = tokio::join!(open(&agent), async {
+            let mut peer = Peer::log_in_as(&listener, &properties.concat()).await;
+            peer.receive().await
+        });
+        if has_them {
+            assert_eq!(next, Some(CHANNEL_OPEN));
+            continue;
+        }
+        let ended = session.err().unwrap();
+        assert!(matches!(ended, Ended::NoDelayedRetry(_)) && ended.needs_somebody(), "{ended}");
+        assert!(ended.to_string().contains("this is RabbitMQ 4.2.9"), "{ended}");
+        assert_ne!(next, Some(CHANNEL_OPEN));
     }
 }
 
