@@ -19,7 +19,7 @@ const DOCUMENTS: [&str; 5] = [
 ];
 
 /// Where the keys of each spec stand in the README: part of a heading, and what goes before a key.
-const SECTIONS: [(&str, &str, &str); 13] = [
+const SECTIONS: [(&str, &str, &str); 14] = [
     ("DaemonSpec", "The main file", ""),
     ("LogSpec", "The main file", ""),
     ("AgentSpec", "Top of the file", ""),
@@ -28,6 +28,7 @@ const SECTIONS: [(&str, &str, &str); 13] = [
     ("ConsumerSpec", "[consumer]", ""),
     ("ConnectionSpec", "[connection]", ""),
     ("RetrySpec", "[retry]", ""),
+    ("DeadLetterSpec", "[dead_letter]", ""),
     ("HoldSpec", "[hold]", ""),
     ("DispatchSpec", "[dispatch]", ""),
     ("BackendSpec", "[[backend]]", ""),

@@ -105,6 +105,18 @@ pub struct Source {
     pub consumer_priority: Option<i32>,
 }
 
+impl Source {
+    /// The kind of queue that copies of its messages wait in: as safe as the messages were.
+    #[must_use]
+    pub fn copy_kind(&self) -> QueueType {
+        match self.queue.queue_type {
+            Some(QueueType::Quorum) => QueueType::Quorum,
+            // Nothing can be taken out of a stream.
+            Some(QueueType::Classic | QueueType::Stream) | None => QueueType::Classic,
+        }
+    }
+}
+
 /// The queue as it is declared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Queue {
@@ -305,52 +317,10 @@ pub(crate) mod tests {
 
     /// A definition as a small file would make it, for tests that care about little of it.
     pub(crate) fn definition(name: &str) -> AgentDefinition {
-        let broker = BrokerAddress {
-            host: "127.0.0.1".to_owned(),
-            port: 5672,
-            username: "guest".to_owned(),
-            password: Secret::new("guest"),
-            vhost: "/".to_owned(),
-            auth: AuthMechanism::Plain,
-            heartbeat_seconds: 10,
-            connect_timeout: Duration::from_secs(10),
-            tls: None,
-        };
-        let queue = Queue {
-            name: name.to_owned(),
-            queue_type: None,
-            durable: true,
-            auto_delete: false,
-            exclusive: false,
-            arguments: BTreeMap::new(),
-        };
-        let source = Source {
-            brokers: vec![broker],
-            queue,
-            exchange: None,
-            topics: Vec::new(),
-            declare: Declare::Create,
-            prefetch_count: 100,
-            auto_ack: false,
-            nack_discard: false,
-            consumer_tag: None,
-            consumer_priority: None,
-        };
-        let backend = BackendDefinition {
-            name: Arc::from("127.0.0.1:8080"),
-            urls: vec![Url::parse("http://127.0.0.1:8080/").expect("it is a URL")],
-            method: "POST".to_owned(),
-            headers: Vec::new(),
-            timeout: Duration::from_secs(5),
-            required: true,
-            status: StatusPolicy::default(),
-            tls: TlsSettings::default(),
-            http2: Http2::Negotiate,
-        };
         AgentDefinition {
             name: Arc::from(name),
             file: PathBuf::from(format!("{name}.toml")),
-            source,
+            source: source(name),
             workers: 10,
             timeout: Duration::from_secs(5),
             max_rate: None,
@@ -374,7 +344,69 @@ pub(crate) mod tests {
                 declare: true,
             }),
             hold_max: Duration::from_mins(5),
-            backends: vec![backend],
+            backends: vec![backend()],
+        }
+    }
+
+    fn source(name: &str) -> Source {
+        let broker = BrokerAddress {
+            host: "127.0.0.1".to_owned(),
+            port: 5672,
+            username: "guest".to_owned(),
+            password: Secret::new("guest"),
+            vhost: "/".to_owned(),
+            auth: AuthMechanism::Plain,
+            heartbeat_seconds: 10,
+            connect_timeout: Duration::from_secs(10),
+            tls: None,
+        };
+        let queue = Queue {
+            name: name.to_owned(),
+            queue_type: None,
+            durable: true,
+            auto_delete: false,
+            exclusive: false,
+            arguments: BTreeMap::new(),
+        };
+        Source {
+            brokers: vec![broker],
+            queue,
+            exchange: None,
+            topics: Vec::new(),
+            declare: Declare::Create,
+            prefetch_count: 100,
+            auto_ack: false,
+            nack_discard: false,
+            consumer_tag: None,
+            consumer_priority: None,
+        }
+    }
+
+    fn backend() -> BackendDefinition {
+        BackendDefinition {
+            name: Arc::from("127.0.0.1:8080"),
+            urls: vec![Url::parse("http://127.0.0.1:8080/").expect("it is a URL")],
+            method: "POST".to_owned(),
+            headers: Vec::new(),
+            timeout: Duration::from_secs(5),
+            required: true,
+            status: StatusPolicy::default(),
+            tls: TlsSettings::default(),
+            http2: Http2::Negotiate,
+        }
+    }
+
+    #[test]
+    fn copies_wait_in_a_queue_as_safe_as_the_source() {
+        for (source_kind, kind) in [
+            (None, QueueType::Classic),
+            (Some(QueueType::Classic), QueueType::Classic),
+            (Some(QueueType::Quorum), QueueType::Quorum),
+            (Some(QueueType::Stream), QueueType::Classic),
+        ] {
+            let mut source = source("orders");
+            source.queue.queue_type = source_kind;
+            assert_eq!(source.copy_kind(), kind, "{source_kind:?}");
         }
     }
 }

@@ -14,6 +14,7 @@ pub mod definition;
 mod deserialize;
 pub mod diff;
 mod directory;
+pub mod duration;
 pub mod error;
 mod interpolate;
 mod main_file;

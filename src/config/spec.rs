@@ -61,6 +61,8 @@ pub(super) struct DefaultsSpec {
     /// Table, as in an agent file.
     pub retry: Key<Section<RetrySpec>>,
     /// Table, as in an agent file.
+    pub dead_letter: Key<Section<DeadLetterSpec>>,
+    /// Table, as in an agent file.
     pub hold: Key<Section<HoldSpec>>,
     /// Table, as in an agent file.
     pub dispatch: Key<Section<DispatchSpec>>,
@@ -85,6 +87,8 @@ pub(super) struct AgentSpec {
     pub connection: Key<Section<ConnectionSpec>>,
     /// Table: how a message that failed is tried again.
     pub retry: Key<Section<RetrySpec>>,
+    /// Table: where the copy of a message goes that is not tried again.
+    pub dead_letter: Key<Section<DeadLetterSpec>>,
     /// Table: what to do while a backend is unwell.
     pub hold: Key<Section<HoldSpec>>,
     /// Table: how several backends are told.
@@ -188,13 +192,34 @@ pub(super) struct ConnectionSpec {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RetrySpec {
+    /// Integer, 1 to 1000: deliveries of a message that may fail before it is a dead letter. Default: 10.
+    pub attempts: Key<i64>,
     /// Integer, 0 to 100: quick tries after the first. Default: 2.
     pub in_place: Key<i64>,
     /// List of durations: how long a message waits, by its attempt; the last repeats.
     /// Default: `["5s", "30s", "2m", "10m"]`.
     pub delays: Key<Vec<Spanned<Period>>>,
+    /// Duration, `"1s"` to `"8760h"`: a message that failed first so long ago is a dead letter. Default: none.
+    pub max_age: Key<Period>,
     /// Number, 0 to 1: the share of a wait that chance adds or takes. Default: 0.2.
     pub jitter: Key<f64>,
+    /// `"queue"`, `"native"`, `"in_place"` or `"requeue"`: where a message waits.
+    /// Default: `"queue"` where `declare` is `"create"`, else `"requeue"`.
+    pub strategy: Key<String>,
+}
+
+/// `[dead_letter]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DeadLetterSpec {
+    /// Boolean: false keeps a message that is not tried again, and its place in the window. Default: true.
+    pub enabled: Key<bool>,
+    /// String: the queue. Default: the source's `x-dead-letter-exchange`, else `NAME.dead` where `declare` is `"create"`.
+    pub queue: Key<String>,
+    /// String: the exchange, in the queue's stead. Default: none.
+    pub exchange: Key<String>,
+    /// String: the routing key to that exchange. Default: the message's own.
+    pub routing_key: Key<String>,
 }
 
 /// `[hold]`

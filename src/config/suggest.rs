@@ -18,7 +18,7 @@ pub(super) struct UnknownKey {
 type TableKeys = (&'static str, &'static [&'static str]);
 
 /// Every table of an agent file and of the main file.
-pub(super) fn tables() -> [TableKeys; 14] {
+pub(super) fn tables() -> [TableKeys; 15] {
     [
         ("at the top of an agent file", keys_of::<spec::AgentSpec>()),
         ("in [\"async/amqp\"]", keys_of::<spec::AmqpSpec>()),
@@ -26,6 +26,7 @@ pub(super) fn tables() -> [TableKeys; 14] {
         ("in [consumer]", keys_of::<spec::ConsumerSpec>()),
         ("in [connection]", keys_of::<spec::ConnectionSpec>()),
         ("in [retry]", keys_of::<spec::RetrySpec>()),
+        ("in [dead_letter]", keys_of::<spec::DeadLetterSpec>()),
         ("in [hold]", keys_of::<spec::HoldSpec>()),
         ("in [dispatch]", keys_of::<spec::DispatchSpec>()),
         ("in [[backend]]", keys_of::<spec::BackendSpec>()),
@@ -40,6 +41,7 @@ pub(super) fn tables() -> [TableKeys; 14] {
 /// What to say of `key` at `path`, where `known` could stand.
 pub(super) fn unknown_key(key: &str, known: &[&str], path: &str) -> UnknownKey {
     let problem = format!("unknown key {}", quoted(key));
+    let other_word = other_word(key, path);
     let of_krakend = krakend_remedy(key, path);
     let exact = known.iter().find(|other| plain(other) == plain(key)).copied();
     let elsewhere = || {
@@ -49,7 +51,7 @@ pub(super) fn unknown_key(key: &str, known: &[&str], path: &str) -> UnknownKey {
     if let Some(meant) = exact {
         return UnknownKey { problem, remedy: did_you_mean(meant), meant: Some(meant.to_owned()) };
     }
-    if let Some(remedy) = of_krakend.or_else(elsewhere) {
+    if let Some(remedy) = other_word.or(of_krakend).or_else(elsewhere) {
         return UnknownKey { problem, remedy, meant: None };
     }
     match nearest(key, known) {
@@ -85,6 +87,22 @@ pub(super) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
 /// `maxRetries`, `max-retries` and `MAX_RETRIES` are `max_retries` to a person.
 fn plain(word: &str) -> String {
     word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// What to do about a word that means something else here, and another key elsewhere.
+fn other_word(key: &str, path: &str) -> Option<String> {
+    let remedy = match (path.rsplit_once('.')?.0, key) {
+        ("async/amqp" | "defaults.async/amqp", "queue") => "write `name`: it is the queue's",
+        ("async/amqp" | "defaults.async/amqp", "routing_key" | "binding_key") => {
+            "write `topic` in [consumer]: it is the binding key"
+        }
+        ("consumer" | "defaults.consumer", "routing_key" | "binding_key") => {
+            "write `topic`: it is the binding key"
+        }
+        ("dead_letter" | "defaults.dead_letter", "name") => "write `queue`",
+        _ => return None,
+    };
+    Some(remedy.to_owned())
 }
 
 /// What to do about a key that KrakenD has and we have not.
@@ -129,6 +147,9 @@ mod tests {
         assert_eq!(remedy("durabel"), "did you mean `durable`?");
         assert_eq!(remedy("topic"), "it belongs in [consumer]");
         assert_eq!(remedy("workers"), "it belongs in [consumer]");
+        assert_eq!(remedy("queue"), "write `name`: it is the queue's");
+        assert_eq!(remedy("routing_key"), "write `topic` in [consumer]: it is the binding key");
+        assert_eq!(remedy("strategy"), "it belongs in [retry]");
         assert_eq!(remedy("url_pattern"), "it belongs in [[backend]]");
         assert!(remedy("zzz").starts_with("remove it; the keys here are host, name"));
     }

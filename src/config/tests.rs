@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use proptest::prelude::{prop_assert, proptest};
 
-use super::definition::{AgentDefinition, Argument, BackendDefinition};
+use super::definition::{AgentDefinition, Argument, BackendDefinition, RetryStrategy};
 use super::{Environment, Loaded, Paths, Trusting, load, load_agent_text, suggest};
 use crate::backoff::Strategy;
 use crate::outcome::Meaning;
@@ -153,6 +153,24 @@ fn agents_inherit_key_by_key() {
     assert_eq!(two.timeout, Duration::from_secs(2));
     assert_eq!((&*one.name, &*two.name), ("h", "h#2"), "two names for one host");
     assert!(overrides.source.brokers[0].tls.is_none(), "inherited TLS is for those who use it");
+}
+
+#[test]
+fn what_an_agent_says_of_its_copies_wins_over_what_it_inherits() {
+    let main = PathBuf::from("tests/fixtures/directories/inherited_copies/amqp-agentd.toml");
+    let loaded = load(&Paths { main: Some(main), agents: None }, &NoEnvironment);
+    let copies = |name: &str| {
+        let agent = loaded.agents.iter().find(|agent| &*agent.name == name).unwrap();
+        let dead_letter = agent.dead_letter.as_ref();
+        let target =
+            dead_letter.map(|target| (target.exchange.as_str(), target.routing_key.as_deref()));
+        (agent.retry.strategy, target)
+    };
+    let inherited = Some(("", Some("dead")));
+    assert_eq!(copies("10-fine"), (RetryStrategy::Native, inherited));
+    assert_eq!(copies("30-stream"), (RetryStrategy::InPlace, inherited), "a stream has no other");
+    assert_eq!(copies("40-discard"), (RetryStrategy::Requeue, None));
+    assert_eq!(copies("60-exchange-wins"), (RetryStrategy::Native, Some(("own", None))));
 }
 
 /// The problems of a directory with `files`, without the directory's name.

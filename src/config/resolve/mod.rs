@@ -10,11 +10,17 @@ mod tls;
 mod queue;
 mod exchange;
 mod policy;
+mod retry;
+mod delays;
+mod native;
+mod dead_letter;
+mod loops;
 mod backend;
 mod urls;
 mod headers;
 mod status;
 mod number;
+mod names;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,6 +30,7 @@ use super::definition::AgentDefinition;
 use super::report::{Report, quoted};
 use super::source_map::{FileId, Span};
 use super::spec::AgentSpec;
+use names::short_string;
 use number::{Limits, number, period, whole};
 pub(super) use number::{choice, period_within, whole_within};
 
@@ -77,7 +84,8 @@ pub(super) fn resolve(
     let base = report.sources.base(file);
     let mut scope = Scope { report, file, start: base..base };
     let (name, name_span) = agent_name(spec, &mut scope);
-    let source = source::source(spec, &mut scope);
+    let mut source = source::source(spec, &mut scope);
+    let retry = retry::retry(spec, &mut source, &mut scope);
     let timeout = attempt_timeout(spec, &mut scope);
     let definition = AgentDefinition {
         name,
@@ -87,8 +95,8 @@ pub(super) fn resolve(
         max_rate: policy::max_rate(spec, source.prefetch_count, &mut scope),
         reconnect: policy::reconnect(spec, &mut scope),
         dispatch: policy::dispatch(spec, &mut scope),
-        retry: policy::retry(spec, &mut scope),
-        dead_letter: None,
+        dead_letter: dead_letter::dead_letter(spec, &source, &retry, &mut scope),
+        retry,
         hold_max: policy::hold_max(spec, &mut scope),
         backends: backend::backends(spec, timeout, &mut scope),
         source,
@@ -169,24 +177,6 @@ fn timeout(
         );
     }
     Some(value)
-}
-
-/// A name as AMQP has it: at most 255 bytes on one line.
-fn short_string(span: &Span, what: &str, text: &str, scope: &mut Scope<'_, '_>) {
-    const BYTES_MAX: usize = 255;
-    if text.len() > BYTES_MAX {
-        scope.report.error(
-            span,
-            format!("{what} has {} bytes", text.len()),
-            format!("shorten it to {BYTES_MAX}, which is all that AMQP allows"),
-        );
-    } else if text.contains(['\r', '\n', '\0']) {
-        scope.report.error(
-            span,
-            format!("{what} has a line break or a NUL in it"),
-            "remove it: RabbitMQ would, and then look for another name",
-        );
-    }
 }
 
 /// The value of a boolean key.

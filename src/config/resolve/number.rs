@@ -1,11 +1,12 @@
 //! Numbers, durations and words of a list, within their limits.
 
-use std::fmt::{self, Display};
+use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use toml::Spanned;
 
+use crate::config::duration::Shown;
 use crate::config::report::{Report, quoted};
 use crate::config::suggest::nearest;
 use crate::config::value::Period;
@@ -137,23 +138,5 @@ fn listed(words: &[&str]) -> String {
         Some((last, [])) => last.clone(),
         Some((last, rest)) => format!("{} or {last}", rest.join(", ")),
         None => String::new(),
-    }
-}
-
-/// A duration as an agent file writes it.
-#[derive(PartialEq, PartialOrd)]
-pub(super) struct Shown(pub Duration);
-
-impl Display for Shown {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (seconds, nanos) = (self.0.as_secs(), self.0.subsec_nanos());
-        match (seconds, nanos) {
-            (0, 0) => write!(formatter, "0s"),
-            (_, 0) if seconds % 3600 == 0 => write!(formatter, "{}h", seconds / 3600),
-            (_, 0) if seconds % 60 == 0 => write!(formatter, "{}m", seconds / 60),
-            (_, 0) => write!(formatter, "{seconds}s"),
-            _ if nanos % 1_000_000 == 0 => write!(formatter, "{}ms", self.0.as_millis()),
-            _ => write!(formatter, "{}ns", self.0.as_nanos()),
-        }
     }
 }

@@ -1,15 +1,14 @@
-//! `[consumer]`, `[connection]`, `[retry]` and `[dispatch]`: numbers and words.
+//! `[consumer]`, `[connection]`, `[hold]` and `[dispatch]`: numbers and words.
 
 use std::time::Duration;
 
 use toml::Spanned;
 
-use super::number::Shown;
 use super::{Limits, Scope, choice, number, period, whole};
 use crate::backoff::Strategy;
-use crate::config::definition::{Dispatch, Reconnect, RetryPolicy, RetryStrategy};
+use crate::config::definition::{Dispatch, Reconnect};
+use crate::config::duration::Shown;
 use crate::config::spec::AgentSpec;
-use crate::settlement::HELD_MAX;
 
 /// A window that takes longer is at odds with RabbitMQ's `consumer_timeout` of 30 minutes, of which
 /// tries in place and the wait for a requeue may take 10.
@@ -121,53 +120,4 @@ pub(super) fn dispatch(spec: &AgentSpec, scope: &mut Scope<'_, '_>) -> Dispatch 
         choice(dispatch.get_ref().mode.as_ref(), "mode", &MODES, scope.report)
     });
     mode.unwrap_or(Dispatch::Parallel)
-}
-
-/// `[retry]`
-pub(super) fn retry(spec: &AgentSpec, scope: &mut Scope<'_, '_>) -> RetryPolicy {
-    let spec = spec.retry.as_ref().map(Spanned::get_ref);
-    let in_place = Limits { key: "in_place", lowest: 0, highest: 100, because: "" };
-    let jitter = Limits { key: "jitter", lowest: 0.0, highest: 1.0, because: "" };
-    let in_place = whole(spec.and_then(|spec| spec.in_place.as_ref()), &in_place, scope.report);
-    let jitter = number(spec.and_then(|spec| spec.jitter.as_ref()), &jitter, scope.report);
-    RetryPolicy {
-        attempts: 10,
-        max_age: None,
-        strategy: RetryStrategy::Queue,
-        in_place: in_place.unwrap_or(2),
-        delays: match spec.and_then(|spec| spec.delays.as_ref()) {
-            Some(delays) => own_delays(delays, scope),
-            None => [5, 30, 120, 600].map(Duration::from_secs).to_vec(),
-        },
-        jitter: jitter.unwrap_or(0.2),
-    }
-}
-
-fn own_delays(
-    delays: &Spanned<Vec<Spanned<crate::config::value::Period>>>,
-    scope: &mut Scope<'_, '_>,
-) -> Vec<Duration> {
-    const DELAYS_MAX: usize = 100;
-    let limits =
-        Limits { key: "delays", lowest: Duration::from_millis(1), highest: DAY, because: "" };
-    if delays.get_ref().is_empty() || delays.get_ref().len() > DELAYS_MAX {
-        scope.report.error(
-            &delays.span(),
-            format!("`delays` has {} entries", delays.get_ref().len()),
-            format!("give 1 to {DELAYS_MAX}; the last repeats"),
-        );
-    }
-    let mut durations = Vec::new();
-    for delay in delays.get_ref().iter().take(DELAYS_MAX) {
-        let duration = period(Some(delay), &limits, scope.report);
-        if duration.is_some_and(|duration| duration > HELD_MAX) {
-            scope.report.warning(
-                &delay.span(),
-                format!("a message that is held waits {} at the most", Shown(HELD_MAX)),
-                format!("use `{}` or less", Shown(HELD_MAX)),
-            );
-        }
-        durations.extend(duration);
-    }
-    durations
 }

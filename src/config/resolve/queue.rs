@@ -110,11 +110,14 @@ fn queue_type(
 }
 
 /// Queue arguments whose type RabbitMQ insists on.
-const KNOWN_ARGUMENTS: [(&str, &str); 25] = [
+const KNOWN_ARGUMENTS: [(&str, &str); 28] = [
     ("x-consumer-timeout", "integer"),
     ("x-dead-letter-exchange", "string"),
     ("x-dead-letter-routing-key", "string"),
     ("x-dead-letter-strategy", "string"),
+    ("x-delayed-retry-max", "integer"),
+    ("x-delayed-retry-min", "integer"),
+    ("x-delayed-retry-type", "string"),
     ("x-delivery-limit", "integer"),
     ("x-expires", "integer"),
     ("x-initial-cluster-size", "integer"),
