@@ -103,6 +103,21 @@ pub struct Source {
     pub consumer_tag: Option<String>,
     /// `x-priority` of the consumer.
     pub consumer_priority: Option<i32>,
+    /// Where the broker's management interface is, tried in order; empty asks nobody.
+    pub management: Vec<ManagementAddress>,
+}
+
+/// Where RabbitMQ's management interface is, and how to log in to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManagementAddress {
+    /// `http` or `https`, without user information; the path ends with `/`, and `api/…` follows it.
+    pub url: Url,
+    /// Percent-decoded; without a `:`.
+    pub username: String,
+    /// Percent-decoded.
+    pub password: Secret,
+    /// For `https`.
+    pub tls: TlsSettings,
 }
 
 impl Source {
@@ -379,6 +394,7 @@ pub(crate) mod tests {
             nack_discard: false,
             consumer_tag: None,
             consumer_priority: None,
+            management: Vec::new(),
         }
     }
 

@@ -143,7 +143,10 @@ pub(super) struct AmqpSpec {
     pub heartbeat: Key<Period>,
     /// Duration: for TCP, TLS and login together. Default: `"10s"`.
     pub connect_timeout: Key<Period>,
-    /// Table: for `amqps://`.
+    /// String or list: `http(s)://USER:PASSWORD@HOST:PORT` of RabbitMQ's management interface, which
+    /// is asked about the queue when the agent starts. Default: none.
+    pub management: Key<Strings>,
+    /// Table: for `amqps://`, and for `https://` in `management`.
     pub tls: Key<Section<BrokerTlsSpec>>,
 }
 

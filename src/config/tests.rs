@@ -113,6 +113,13 @@ fn odd_values_come_through_whole() {
     assert_eq!(tls.server_name.as_deref(), Some("rabbit"));
     assert!(tls.ca.is_some() && tls.identity.is_some());
     assert_eq!((second.host.as_str(), second.port, second.tls.is_none()), ("::1", 5673, true));
+    let [first, second] = source.management.as_slice() else { panic!("two addresses") };
+    assert_eq!(
+        (first.url.as_str(), first.password.expose()),
+        ("https://rabbit-1:15671/", "hunter2")
+    );
+    assert!(first.tls.ca.is_some() && first.tls.identity.is_some());
+    assert_eq!((second.url.as_str(), second.tls.ca.is_none()), ("http://rabbit-2:15672/m/", true));
     let [one, two] = definition.backends.as_slice() else { panic!("two backends") };
     let urls: Vec<&str> = one.urls.iter().map(url::Url::as_str).collect();
     assert_eq!(urls, ["http://h:8080/base/orders?x=1", "http://h2/orders?x=1"]);

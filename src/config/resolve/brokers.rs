@@ -8,7 +8,7 @@ use super::address::{
     CONNECT_TIMEOUT_MAX, Common, HEARTBEAT_REASON, HEARTBEAT_SECONDS_MIN, address,
 };
 use super::number::Limits;
-use super::tls::{TlsFiles, located};
+use super::tls::TlsFiles;
 use super::{Scope, period};
 use crate::config::definition::BrokerAddress;
 use crate::config::source_map::Span;
@@ -41,13 +41,7 @@ pub(super) fn brokers(
         scope.report.error(&key.span(), "`heartbeat` is not in whole seconds", "round it");
     }
     let timeout = period(amqp.connect_timeout.as_ref(), &connect_timeout, scope.report);
-    let tls_spec = amqp.tls.as_ref().map(Spanned::get_ref);
-    let tls_files = TlsFiles {
-        ca: located(tls_spec.and_then(|tls| tls.ca.as_ref())),
-        cert: located(tls_spec.and_then(|tls| tls.cert.as_ref())),
-        key: located(tls_spec.and_then(|tls| tls.key.as_ref())),
-        server_name: located(tls_spec.and_then(|tls| tls.server_name.as_ref())),
-    };
+    let tls_files = TlsFiles::of(amqp.tls.as_ref().map(Spanned::get_ref));
     let common = Common {
         heartbeat_seconds: u16::try_from(heartbeat.unwrap_or(ten_seconds).as_secs()).unwrap_or(10),
         connect_timeout: timeout.unwrap_or(ten_seconds),
@@ -76,6 +70,7 @@ pub(super) fn brokers(
         && !scope.is_inherited(&tls.span())
         && brokers.len() == uris.len()
         && brokers.iter().all(|broker| broker.tls.is_none())
+        && !management_uses_tls(amqp)
     {
         scope.report.error(
             &tls.span(),
@@ -84,4 +79,12 @@ pub(super) fn brokers(
         );
     }
     brokers
+}
+
+/// Whether `management` names a `https` address, also one that was refused for something else.
+fn management_uses_tls(amqp: &AmqpSpec) -> bool {
+    let uses_tls = |text: &str| text.to_ascii_lowercase().starts_with("https:");
+    amqp.management
+        .as_ref()
+        .is_some_and(|key| key.get_ref().each(&key.span()).iter().any(|(_, text)| uses_tls(text)))
 }

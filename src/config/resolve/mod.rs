@@ -5,6 +5,7 @@
 
 mod source;
 mod brokers;
+mod management;
 mod address;
 mod tls;
 mod queue;

@@ -4,6 +4,7 @@ use toml::Spanned;
 
 use super::brokers::brokers;
 use super::exchange::exchange;
+use super::management::management;
 use super::number::Limits;
 use super::queue::queue;
 use super::{Scope, choice, flag, short_string, whole, whole_within};
@@ -50,6 +51,7 @@ pub(super) fn source(spec: &AgentSpec, scope: &mut Scope<'_, '_>) -> Source {
             i64::from(i32::MIN)..=i64::from(i32::MAX),
             scope.report,
         ),
+        management: management(amqp, scope),
     };
     without_effect(amqp, &source, scope);
     source

@@ -11,6 +11,8 @@ use toml::Spanned;
 use super::Scope;
 use crate::config::read::{ReadFault, read_text};
 use crate::config::source_map::Span;
+use crate::config::spec::{BrokerTlsSpec, Key};
+use crate::config::value::Section;
 use crate::secret::Secret;
 use crate::tls::{Identity, Pem, TlsSettings};
 
@@ -38,7 +40,18 @@ pub(super) struct TlsFiles<'s> {
     pub server_name: Option<Located<'s>>,
 }
 
-impl TlsFiles<'_> {
+impl<'s> TlsFiles<'s> {
+    /// Those of the `tls` table in `["async/amqp"]`.
+    pub(super) fn of(tls: Option<&'s Section<BrokerTlsSpec>>) -> Self {
+        let file = |key: fn(&BrokerTlsSpec) -> &Key<String>| located(key(tls?).as_ref());
+        Self {
+            ca: file(|tls| &tls.ca),
+            cert: file(|tls| &tls.cert),
+            key: file(|tls| &tls.key),
+            server_name: file(|tls| &tls.server_name),
+        }
+    }
+
     /// Reads them all.
     pub(super) fn load(&self, scope: &mut Scope<'_, '_>) -> TlsSettings {
         let ca = self.ca.as_ref().and_then(|ca| trusted(ca, scope));
