@@ -2,6 +2,7 @@
 //!
 //! Of two agents in conflict, the one whose file comes first by name is kept.
 
+use super::copy_conflicts::{same_copies, takes_copies};
 use super::definition::{AgentDefinition, BrokerAddress, Declare, Exchange, Queue};
 use super::report::{Report, quoted};
 use super::resolve::Candidate;
@@ -15,9 +16,9 @@ pub(super) fn without_conflicts(
     for candidate in candidates.into_iter().filter(|candidate| candidate.enabled) {
         report.judge(candidate.file);
         // One conflict of each kind says enough.
-        let conflicts = [same_name, same_queue, same_exchange]
+        let conflicts = [same_name, same_queue, same_exchange, same_copies, takes_copies]
             .map(|conflict| kept.iter().any(|other| conflict(&candidate, other, report)));
-        if conflicts == [false; 3] {
+        if conflicts == [false; 5] {
             kept.push(candidate);
         }
     }
@@ -41,7 +42,8 @@ fn same_name(candidate: &Candidate, other: &Candidate, report: &mut Report<'_>) 
     conflict
 }
 
-fn share_a_broker(one: &AgentDefinition, other: &AgentDefinition) -> bool {
+/// Whether two agents can meet in one virtual host of one broker.
+pub(super) fn share_a_broker(one: &AgentDefinition, other: &AgentDefinition) -> bool {
     let key = |broker: &BrokerAddress| (broker.host.clone(), broker.port, broker.vhost.clone());
     let known: Vec<_> = other.source.brokers.iter().map(key).collect();
     one.source.brokers.iter().any(|broker| known.contains(&key(broker)))
@@ -107,7 +109,7 @@ fn same_exchange(candidate: &Candidate, other: &Candidate, report: &mut Report<'
 }
 
 /// The keys that differ.
-fn queue_differences(one: &Queue, other: &Queue) -> Vec<&'static str> {
+pub(super) fn queue_differences(one: &Queue, other: &Queue) -> Vec<&'static str> {
     let differences = [
         ("`queue_type`", one.queue_type != other.queue_type),
         ("`durable`", one.durable != other.durable),

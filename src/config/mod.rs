@@ -10,6 +10,7 @@
 //! A broken agent file never hides the other agents, and no step hides the problems of the next.
 
 mod conflicts;
+mod copy_conflicts;
 pub mod definition;
 mod deserialize;
 pub mod diff;

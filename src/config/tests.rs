@@ -175,7 +175,8 @@ fn what_an_agent_says_of_its_copies_wins_over_what_it_inherits() {
     };
     let inherited = Some(("", Some("dead")));
     assert_eq!(copies("10-fine"), (RetryStrategy::Native, inherited));
-    assert_eq!(copies("30-stream"), (RetryStrategy::InPlace, inherited), "a stream has no other");
+    let own = Some(("", Some("stream-dead")));
+    assert_eq!(copies("30-stream"), (RetryStrategy::InPlace, own), "a stream has no other");
     assert_eq!(copies("40-discard"), (RetryStrategy::Requeue, None));
     assert_eq!(copies("60-exchange-wins"), (RetryStrategy::Native, Some(("own", None))));
 }
@@ -304,7 +305,7 @@ fn the_example_names_every_key() {
 
 proptest! {
     #[test]
-    fn no_text_makes_the_loader_panic(text in "(\\[?\\[(\"async/amqp\"|backend|consumer|retry)\\]?\\]\n|(host|name|topic|delays|headers|tls|status|timeout) ?= ?(\"[^\n]{0,8}\"|[0-9.]{1,3}|\\[.{0,5}\\]|\\{.{0,9}\\}|.{0,5})\n){0,9}") {
+    fn no_text_makes_the_loader_panic(text in "(\\[?\\[(\"async/amqp\"|backend|consumer|retry|dead_letter)\\]?\\]\n|(host|name|topic|delays|headers|tls|status|timeout|strategy|queue|exchange|management) ?= ?(\"[^\n]{0,8}\"|[0-9.]{1,3}|\\[.{0,5}\\]|\\{.{0,9}\\}|.{0,5})\n){0,9}") {
         let (_, problems) = load_agent_text(Path::new("a.toml"), &text, &NoEnvironment);
         for problem in problems {
             let place = problem.place.as_ref().expect("a problem of a file has a place");

@@ -27,6 +27,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::copy_conflicts::{CopyQueue, copy_queues};
 use super::definition::AgentDefinition;
 use super::report::{Report, quoted};
 use super::source_map::{FileId, Span};
@@ -52,6 +53,10 @@ pub(super) struct Candidate {
     pub queue: Span,
     /// The exchange's name, or the queue's.
     pub exchange: Span,
+    /// The name of the dead-letter queue, or the queue's.
+    pub dead_letter: Span,
+    /// The queues that it declares for its copies.
+    pub copies: Vec<CopyQueue>,
 }
 
 /// What the parts of a resolution share.
@@ -107,12 +112,18 @@ pub(super) fn resolve(
     }
     let amqp = spec.amqp.as_ref().map(toml::Spanned::get_ref)?;
     let queue = amqp.name.as_ref()?.span();
+    let dead_letter = spec.dead_letter.as_ref().and_then(|keys| keys.get_ref().queue.as_ref());
+    let dead_letter = dead_letter.map(toml::Spanned::span);
+    // One that all agents inherit would not tell which of them is meant.
+    let dead_letter = dead_letter.filter(|span| report.sources.file(span) == file);
     Some(Candidate {
+        copies: copy_queues(&definition),
         definition,
         file,
         enabled: spec.enabled.as_ref().is_none_or(|enabled| *enabled.get_ref()),
         name: name_span,
         exchange: amqp.exchange.as_ref().map_or(queue.clone(), toml::Spanned::span),
+        dead_letter: dead_letter.unwrap_or(queue.clone()),
         queue,
     })
 }

@@ -107,6 +107,7 @@ fn strategy(
             "`strategy` has no effect: with `auto_ack` nothing is tried again",
             "remove one of them",
         );
+        return default;
     } else if is_stream && strategy != RetryStrategy::InPlace {
         scope.report.error(
             &span,

@@ -1,0 +1,152 @@
+//! Agents that would declare one queue for copies differently, or take from another's delay queue.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::conflicts::{queue_differences, share_a_broker};
+use super::definition::{AgentDefinition, Declare, Queue, QueueType, RetryStrategy};
+use super::report::Report;
+use super::resolve::Candidate;
+use crate::copies::names::delay_queue;
+
+/// A queue that an agent declares for its copies.
+#[derive(Debug)]
+pub(super) struct CopyQueue {
+    name: String,
+    kind: QueueType,
+    /// How long messages wait in it; `None` are dead letters.
+    delay: Option<Duration>,
+}
+
+/// Those of `agent`.
+pub(super) fn copy_queues(agent: &AgentDefinition) -> Vec<CopyQueue> {
+    let (source, kind) = (&agent.source, agent.source.copy_kind());
+    let delays = match agent.retry.strategy {
+        RetryStrategy::Queue => agent.retry.delays.as_slice(),
+        RetryStrategy::Native | RetryStrategy::InPlace | RetryStrategy::Requeue => &[],
+    };
+    let delays = delays.iter().map(|delay| CopyQueue {
+        name: delay_queue(&source.queue.name, *delay),
+        kind,
+        delay: Some(*delay),
+    });
+    let dead_letters = agent.dead_letter.as_ref().filter(|dead_letter| dead_letter.declare);
+    let dead_letters = dead_letters.and_then(|dead_letter| dead_letter.routing_key.clone());
+    delays.chain(dead_letters.map(|name| CopyQueue { name, kind, delay: None })).collect()
+}
+
+/// Two agents declare one queue for their copies, and not alike.
+pub(super) fn same_copies(
+    candidate: &Candidate,
+    other: &Candidate,
+    report: &mut Report<'_>,
+) -> bool {
+    let (source, others) = (&candidate.definition.source, &other.definition.source);
+    let declare_one_queue = source.queue.name == others.queue.name
+        && source.declare == Declare::Create
+        && others.declare == Declare::Create;
+    // If they declare that one differently, it was said, and the copies follow from it. Each pair
+    // of agents comes by here, and nearly all are alike.
+    if source.copy_kind() == others.copy_kind() || declare_one_queue {
+        return false;
+    }
+    let is_known = |queue: &&CopyQueue| other.copies.iter().any(|known| known.name == queue.name);
+    let Some(queue) = candidate.copies.iter().find(is_known) else {
+        return false;
+    };
+    if !share_a_broker(&candidate.definition, &other.definition) {
+        return false;
+    }
+    let (span, what, others, remedy) = if queue.delay.is_some() {
+        let remedy = "say the same `queue_type` in both";
+        (&candidate.queue, "delay queue", &other.queue, remedy)
+    } else {
+        let remedy = "name another queue in [dead_letter], or use the same `queue_type` in both";
+        (&candidate.dead_letter, "dead-letter queue", &other.dead_letter, remedy)
+    };
+    let shown = report.quote(span, &queue.name);
+    let place = report.sources.place(others);
+    let problem = format!("the {what} {shown} is declared otherwise at {place}: `queue_type`");
+    report.error(span, problem, remedy);
+    true
+}
+
+/// One agent takes from a queue that another declares for its copies.
+pub(super) fn takes_copies(
+    candidate: &Candidate,
+    other: &Candidate,
+    report: &mut Report<'_>,
+) -> bool {
+    let (takes, gives) = (taken(candidate, other), taken(other, candidate));
+    if takes.is_none() && gives.is_none()
+        || !share_a_broker(&candidate.definition, &other.definition)
+    {
+        return false;
+    }
+    let place = report.sources.place(&other.queue);
+    if let Some((queue, fault)) = takes {
+        let shown = report.quote(&candidate.queue, &queue.name);
+        let (what, otherwise) = match &fault {
+            Fault::NotDue => ("a delay queue", String::new()),
+            Fault::DeclaredOtherwise(keys) => {
+                ("the dead-letter queue", format!(", which declares it otherwise: {keys}"))
+            }
+        };
+        let problem = format!("the queue {shown} is {what} of the agent at {place}{otherwise}");
+        report.error(&candidate.queue, problem, fault.remedy());
+    }
+    if let Some((queue, fault)) = gives {
+        let shown = report.quote(&candidate.queue, &queue.name);
+        let (span, what) = match &fault {
+            Fault::NotDue => (&candidate.queue, format!("consumes this one's delay queue {shown}")),
+            Fault::DeclaredOtherwise(keys) => (
+                &candidate.dead_letter,
+                format!("declares this one's dead-letter queue {shown} otherwise: {keys}"),
+            ),
+        };
+        report.error(span, format!("the agent at {place} {what}"), fault.remedy());
+    }
+    true
+}
+
+/// Why an agent should not take from a queue with another's copies.
+enum Fault {
+    /// They wait there.
+    NotDue,
+    /// The keys that differ.
+    DeclaredOtherwise(String),
+}
+
+impl Fault {
+    fn remedy(&self) -> &'static str {
+        match self {
+            Self::NotDue => "consume from another queue: what waits there is not due",
+            Self::DeclaredOtherwise(_) => {
+                "let the agent that consumes it set `declare = \"passive\"`"
+            }
+        }
+    }
+}
+
+/// The queue with copies of `maker` that `taker` should not take from as it does.
+fn taken<'m>(taker: &Candidate, maker: &'m Candidate) -> Option<(&'m CopyQueue, Fault)> {
+    let source = &taker.definition.source;
+    let copies = maker.copies.iter().find(|copies| copies.name == source.queue.name)?;
+    if copies.delay.is_some() {
+        return Some((copies, Fault::NotDue));
+    }
+    let declared = Queue {
+        name: copies.name.clone(),
+        queue_type: Some(copies.kind),
+        durable: true,
+        auto_delete: false,
+        exclusive: false,
+        arguments: BTreeMap::new(),
+    };
+    // What is not said is taken for classic, here as for copies.
+    let queue_type = source.queue.queue_type.or(Some(QueueType::Classic));
+    let differing = queue_differences(&declared, &Queue { queue_type, ..source.queue.clone() });
+    let is_declared = source.declare == Declare::Create;
+    (is_declared && !differing.is_empty())
+        .then(|| (copies, Fault::DeclaredOtherwise(differing.join(", "))))
+}
