@@ -154,7 +154,11 @@ async fn lives(
                 Some(Command::SignOfLife(sign)) => sign.send(()).unwrap_or_default(),
                 // Dropped here and not with the thread's last things: a session that is dropped
                 // starts a task that closes its connection, for which there has to be a runtime.
-                None => return lives.shutdown().await,
+                None => {
+                    lives.shutdown().await;
+                    let publishers = publishers.take();
+                    return publishers.end().await;
+                }
             },
             Some(ended) = lives.join_next_with_id() => {
                 let (task, how) = ending(ended);

@@ -74,6 +74,6 @@ impl ChannelCallback for Closing {
 }
 
 /// The library's result type is private; this names the same type.
-mod amqprs_result {
-    pub(super) type Result<T = ()> = std::result::Result<T, amqprs::error::Error>;
+pub(super) mod amqprs_result {
+    pub(in crate::broker) type Result<T = ()> = std::result::Result<T, amqprs::error::Error>;
 }

@@ -32,6 +32,19 @@ pub(super) async fn call<T: Send + 'static>(
     }
 }
 
+/// The same without a deadline: the connection's end ends the wait too.
+pub(super) async fn call_patiently<T: Send + 'static>(
+    closing: &Closing,
+    future: impl Future<Output = LibraryResult<T>> + Send + 'static,
+) -> Result<T, Ended> {
+    let mut task = JoinSet::new();
+    task.spawn(future);
+    match task.join_next().await {
+        Some(answer) => answered(answer, closing),
+        None => Err(Ended::Lost),
+    }
+}
+
 /// Reads how a call ended. The library's own error text says little ("channel closed"); what
 /// the broker said stands in `closing`.
 pub(super) fn answered<T>(

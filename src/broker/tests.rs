@@ -18,24 +18,24 @@ use crate::delivery::{Delivery, Message};
 use crate::settlement::Settlement;
 
 /// Class and method.
-type Method = (u16, u16);
+pub(super) type Method = (u16, u16);
 
-const CHANNEL_OPEN: Method = (20, 10);
-const QUEUE_DECLARE: Method = (50, 10);
+pub(super) const CHANNEL_OPEN: Method = (20, 10);
+pub(super) const QUEUE_DECLARE: Method = (50, 10);
 const BASIC_QOS: Method = (60, 10);
 const BASIC_CONSUME: Method = (60, 20);
 const BASIC_CANCEL: Method = (60, 30);
 const BASIC_ACK: Method = (60, 80);
-const CHANNEL_CLOSE: Method = (20, 40);
-const CHANNEL_CLOSE_OK: Method = (20, 41);
-const CONNECTION_CLOSE: Method = (10, 50);
-const CONNECTION_CLOSE_OK: Method = (10, 51);
+pub(super) const CHANNEL_CLOSE: Method = (20, 40);
+pub(super) const CHANNEL_CLOSE_OK: Method = (20, 41);
+pub(super) const CONNECTION_CLOSE: Method = (10, 50);
+pub(super) const CONNECTION_CLOSE_OK: Method = (10, 51);
 
 /// Server properties that nobody could object to.
 const PLAIN: &[u8] = b"\x07productS\x00\x00\x00\x04fake";
 
 /// The broker's end of a connection.
-struct Peer(TcpStream);
+pub(super) struct Peer(pub(super) TcpStream);
 
 impl Peer {
     /// Takes a connection and lets it log in.
@@ -48,7 +48,7 @@ impl Peer {
         peer
     }
 
-    async fn log_in(listener: &TcpListener) -> Peer {
+    pub(super) async fn log_in(listener: &TcpListener) -> Peer {
         Peer::log_in_as(listener, PLAIN).await
     }
 
@@ -90,18 +90,18 @@ impl Peer {
         self.send_frame(3, 1, body).await;
     }
 
-    async fn send(&mut self, channel: u16, method: Method, arguments: &[u8]) {
+    pub(super) async fn send(&mut self, channel: u16, method: Method, arguments: &[u8]) {
         let payload = [&method.0.to_be_bytes()[..], &method.1.to_be_bytes(), arguments].concat();
         self.send_frame(1, channel, &payload).await;
     }
 
-    async fn send_frame(&mut self, kind: u8, channel: u16, payload: &[u8]) {
+    pub(super) async fn send_frame(&mut self, kind: u8, channel: u16, payload: &[u8]) {
         let frame = [&[kind][..], &channel.to_be_bytes(), &long_string(payload), &[0xCE]].concat();
         self.0.write_all(&frame).await.unwrap();
     }
 
     /// The next method that comes; `None` once the other side has gone.
-    async fn receive(&mut self) -> Option<Method> {
+    pub(super) async fn receive(&mut self) -> Option<Method> {
         loop {
             let kind = self.0.read_u8().await.ok()?;
             self.0.read_u16().await.ok()?;
@@ -115,12 +115,12 @@ impl Peer {
         }
     }
 
-    async fn expect(&mut self, method: Method) {
+    pub(super) async fn expect(&mut self, method: Method) {
         assert_eq!(self.receive().await, Some(method));
     }
 
     /// All methods that still come until the other side has gone.
-    async fn rest(&mut self) -> Vec<Method> {
+    pub(super) async fn rest(&mut self) -> Vec<Method> {
         let mut methods = Vec::new();
         while let Some(method) = self.receive().await {
             methods.push(method);
@@ -129,12 +129,12 @@ impl Peer {
     }
 }
 
-fn long_string(octets: &[u8]) -> Vec<u8> {
+pub(super) fn long_string(octets: &[u8]) -> Vec<u8> {
     [&u32::try_from(octets.len()).unwrap().to_be_bytes(), octets].concat()
 }
 
 /// The arguments of `channel.close` and `connection.close`.
-fn close(code: u16, text: &str) -> Vec<u8> {
+pub(super) fn close(code: u16, text: &str) -> Vec<u8> {
     let length = u8::try_from(text.len()).unwrap();
     [&code.to_be_bytes()[..], &[length], text.as_bytes(), &[0; 4]].concat()
 }

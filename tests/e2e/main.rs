@@ -36,6 +36,9 @@ mod many_agents;
 mod odd_headers;
 
 #[cfg(test)]
+mod publishing;
+
+#[cfg(test)]
 mod reload;
 
 #[cfg(test)]

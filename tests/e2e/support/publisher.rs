@@ -58,6 +58,22 @@ impl Publisher {
         }
     }
 
+    /// Takes the next message of a queue: the octets of its properties, and its body.
+    pub async fn get(&mut self, queue: &str) -> (Vec<u8>, Vec<u8>) {
+        let arguments = [&[0, 0][..], &short_string(queue), &[1]].concat();
+        self.send(&method(CHANNEL, 60, 70, &arguments)).await;
+        within("basic.get-ok", self.expect(60, 71)).await;
+        // Class, weight and the body's size stand before the properties.
+        let header = self.receive_frame().await.1;
+        let (size, properties) = header[4..].split_first_chunk().expect("a content header");
+        let size = usize::try_from(u64::from_be_bytes(*size)).unwrap();
+        let mut body = Vec::new();
+        while body.len() < size {
+            body.extend(self.receive_frame().await.1);
+        }
+        (properties.to_vec(), body)
+    }
+
     /// How many messages of a queue wait for a consumer, and how many consumers there are: exact
     /// as of now, unlike the management interface's figures.
     pub async fn depth(&mut self, queue: &str) -> (u32, u32) {
@@ -145,17 +161,23 @@ impl Publisher {
     /// The next method frame; content of returned messages is passed over.
     async fn receive(&mut self) -> Method {
         loop {
-            let kind = self.stream.read_u8().await.expect("the broker keeps the connection");
-            let _channel = self.stream.read_u16().await.unwrap();
-            let length = self.stream.read_u32().await.unwrap();
-            let mut payload = vec![0; usize::try_from(length).unwrap() + 1];
-            self.stream.read_exact(&mut payload).await.unwrap();
-            payload.pop();
+            let (kind, payload) = self.receive_frame().await;
             if kind == 1 {
                 let number = |at: usize| u16::from_be_bytes([payload[at], payload[at + 1]]);
                 return (number(0), number(2), payload[4..].to_vec());
             }
         }
+    }
+
+    /// The next frame: its kind and its payload.
+    async fn receive_frame(&mut self) -> (u8, Vec<u8>) {
+        let kind = self.stream.read_u8().await.expect("the broker keeps the connection");
+        let _channel = self.stream.read_u16().await.unwrap();
+        let length = self.stream.read_u32().await.unwrap();
+        let mut payload = vec![0; usize::try_from(length).unwrap() + 1];
+        self.stream.read_exact(&mut payload).await.unwrap();
+        payload.pop();
+        (kind, payload)
     }
 }
 

@@ -1,0 +1,263 @@
+//! Copies reach their queues and are told safe only when they are, on a connection of their own.
+
+use std::path::Path;
+use std::time::Duration;
+
+use amqp_agentd::broker::properties::{Properties, PropertiesBuilder};
+use amqp_agentd::broker::{
+    Copy, CopyQueue, Ended, Event, NotSafe, Publisher as Copies, Publishers, Session,
+};
+use amqp_agentd::config::definition::{AgentDefinition, QueueType};
+use amqp_agentd::config::{self, ProcessEnvironment};
+use amqp_agentd::settlement::Settlement;
+use bytes::Bytes;
+use serde_json::json;
+use tokio::task::LocalSet;
+
+use crate::support::amqp::{field, long_string};
+use crate::support::wait::within;
+use crate::support::{Agent, Message, Publisher, Vhost, on_every_release};
+
+/// Runs `test` on each release, as agents live: on a thread with a runtime of its own.
+async fn on_every_release_alone<T: Future<Output = ()> + 'static>(
+    test: fn(Vhost, Publishers) -> T,
+) {
+    on_every_release(move |vhost| alone(move || test(vhost, Publishers::default()))).await;
+}
+
+async fn alone<F, T>(test: F)
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Future<Output = ()>,
+{
+    let thread = tokio::task::spawn_blocking(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        LocalSet::new().block_on(&runtime, test());
+    });
+    if let Err(error) = thread.await {
+        std::panic::resume_unwind(error.into_panic());
+    }
+}
+
+/// An agent that takes what is in `queue`, as its file would make it.
+fn agent(vhost: &Vhost, queue: &str) -> AgentDefinition {
+    let file = Agent::between(queue, &vhost.url(), "http://127.0.0.1:9")
+        .set("async/amqp.declare", "skip")
+        .set("async/amqp.prefetch_count", 1)
+        .set("retry.strategy", "requeue");
+    let path = Path::new("agents.d/agent.toml");
+    let (agent, problems) = config::load_agent_text(path, &file.to_string(), &ProcessEnvironment);
+    agent.unwrap_or_else(|| panic!("{problems:?}"))
+}
+
+fn copies(publishers: &mut Publishers, vhost: &Vhost, agent: &str) -> Copies {
+    publishers.get(&self::agent(vhost, agent).source.brokers, agent)
+}
+
+async fn publish(copies: &Copies, copy: Copy) -> Result<(), NotSafe> {
+    within("the broker to say what became of a copy", copies.publish(copy)).await
+}
+
+fn to(queue: &str, body: impl Into<Bytes>) -> Copy {
+    Copy {
+        exchange: String::new(),
+        routing_key: queue.to_owned(),
+        properties: PropertiesBuilder::default().build(),
+        body: body.into(),
+        queue: None,
+    }
+}
+
+fn declared(kind: QueueType, name: &str, body: &'static str) -> Copy {
+    let queue = CopyQueue { name: name.to_owned(), kind, delay: None };
+    Copy { queue: Some(queue), ..to(name, body) }
+}
+
+/// The properties of the next message of a queue, by way of a consumer like an agent's.
+async fn take(vhost: &Vhost, queue: &str) -> (Properties, Bytes) {
+    let agent = agent(vhost, queue);
+    let mut session = Session::open(&agent.source.brokers[0], &agent).await.unwrap();
+    let Event::Delivery(delivery) = within("a message", session.next()).await.unwrap() else {
+        panic!("nothing was cancelled")
+    };
+    let message = delivery.message();
+    let taken = (message.properties.clone(), message.body.clone());
+    session.settle(delivery, Settlement::Ack).await.unwrap();
+    session.close().await;
+    taken
+}
+
+/// Octets of every kind that a header may hold.
+fn odd(queue: &str) -> Message {
+    Message::to(queue, [0, 0xff, 0xfe])
+        .content_type(b"\xff\xfe")
+        .message_id([0xe9; 255])
+        .priority(255)
+        .timestamp(u64::MAX)
+        .header(b"\xff", b"caf\xe9\0")
+        .header("twice", "1")
+        .header("twice", "2")
+        .raw_header("L", b'L', &[0xff; 8])
+        .raw_header("x", b'x', &long_string([0, 1, 0xff]))
+        .raw_header("D", b'D', &[255, 0xff, 0xff, 0xff, 0xff])
+        .raw_header("F", b'F', &long_string(field(b"\xff", b'S', &long_string(b"\xff"))))
+}
+
+#[tokio::test]
+async fn a_copy_has_the_octets_of_its_message() {
+    on_every_release_alone(|vhost, mut publishers| async move {
+        let mut publisher = Publisher::connect(&vhost).await;
+        for queue in ["orders", "beside", "copies"] {
+            vhost.declare_queue(queue);
+        }
+        publisher.publish_all([odd("orders"), odd("beside")]).await;
+        let (properties, body) = take(&vhost, "orders").await;
+        let copies = copies(&mut publishers, &vhost, "orders");
+        let copy = Copy { properties, body, ..to("copies", "") };
+        assert_eq!(publish(&copies, copy).await, Ok(()));
+        assert_eq!(publisher.get("copies").await, publisher.get("beside").await);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_large_body_arrives_whole() {
+    on_every_release_alone(|vhost, mut publishers| async move {
+        vhost.declare_queue("copies");
+        let copies = copies(&mut publishers, &vhost, "orders");
+        let body: Vec<u8> = (0..1_000_003_u32).map(|number| number.to_le_bytes()[0]).collect();
+        assert_eq!(publish(&copies, to("copies", body.clone())).await, Ok(()));
+        assert!(take(&vhost, "copies").await.1 == body, "it is another one");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_copy_that_no_queue_takes_is_not_safe_and_those_beside_it_are() {
+    on_every_release_alone(|vhost, mut publishers| async move {
+        vhost.declare_queue("copies");
+        let copies = copies(&mut publishers, &vhost, "orders");
+        let mut answers = Vec::new();
+        for number in 0..300 {
+            let queue = if number % 3 == 0 { "nowhere" } else { "copies" };
+            let copies = copies.clone();
+            answers.push(async move { publish(&copies, to(queue, number.to_string())).await });
+        }
+        for (number, told) in futures_util::future::join_all(answers).await.iter().enumerate() {
+            match told {
+                Err(NotSafe::Returned { code: 312, .. }) => assert_eq!(number % 3, 0),
+                Ok(()) => assert_ne!(number % 3, 0),
+                other => panic!("{other:?}"),
+            }
+        }
+        Publisher::connect(&vhost).await.wait_for_ready("copies", 200).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_a_copy() {
+    on_every_release_alone(|vhost, mut publishers| async move {
+        let full = json!({ "x-max-length": 1, "x-overflow": "reject-publish" });
+        vhost.declare_queue_with("copies", &full);
+        let copies = copies(&mut publishers, &vhost, "orders");
+        assert_eq!(publish(&copies, to("copies", "1")).await, Ok(()));
+        assert_eq!(publish(&copies, to("copies", "2")).await, Err(NotSafe::Refused));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_queue_for_copies_is_declared_when_it_is_needed_and_again_when_it_was_deleted() {
+    on_every_release_alone(|vhost, mut publishers| async move {
+        let copies = copies(&mut publishers, &vhost, "orders");
+        for kind in [QueueType::Classic, QueueType::Quorum] {
+            let name = format!("orders.{kind:?}");
+            assert_eq!(publish(&copies, declared(kind, &name, "1")).await, Ok(()));
+            assert_eq!(&take(&vhost, &name).await.1[..], b"1");
+            vhost.delete_queue(&name);
+            let told = publish(&copies, declared(kind, &name, "2")).await;
+            assert!(matches!(told, Err(NotSafe::Returned { code: 312, .. })), "{told:?}");
+            assert_eq!(publish(&copies, declared(kind, &name, "3")).await, Ok(()));
+            assert_eq!(&take(&vhost, &name).await.1[..], b"3");
+            let found = vhost.wait_for_queue(&name, "its arguments", |_| true).await.all;
+            assert_eq!(found["durable"], true);
+            let named = format!("{kind:?}").to_lowercase();
+            assert_eq!(found["arguments"], json!({ "x-queue-type": named }));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_delay_queue_brings_a_copy_back_after_its_time() {
+    on_every_release_alone(|vhost, mut publishers| async move {
+        let copies = copies(&mut publishers, &vhost, "orders");
+        for kind in [QueueType::Classic, QueueType::Quorum] {
+            let source = format!("orders.{kind:?}");
+            let named = format!("{kind:?}").to_lowercase();
+            vhost.declare_queue_with(&source, &json!({ "x-queue-type": named }));
+            let name = format!("{source}.retry.1s");
+            let delay = Some((Duration::from_secs(1), source.clone()));
+            let queue = CopyQueue { name: name.clone(), kind, delay };
+            let copy = Copy { queue: Some(queue), ..to(&name, "again") };
+            assert_eq!(publish(&copies, copy).await, Ok(()));
+            assert_eq!(&take(&vhost, &source).await.1[..], b"again");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_queue_that_is_there_as_another_made_it_serves_for_dead_letters_and_not_for_a_delay() {
+    on_every_release_alone(|vhost, mut publishers| async move {
+        vhost.declare_queue_with("orders.dead", &json!({ "x-max-length": 7 }));
+        let copies = copies(&mut publishers, &vhost, "orders");
+        let dead = declared(QueueType::Quorum, "orders.dead", "1");
+        assert_eq!(publish(&copies, dead.clone()).await, Ok(()));
+        let mut late = dead;
+        let delay = Some((Duration::from_secs(1), "orders".to_owned()));
+        late.queue.as_mut().unwrap().delay = delay;
+        let told = publish(&copies, late).await;
+        let Err(NotSafe::Ended(Ended::ChannelClosed { code: 406, .. })) = told else {
+            panic!("{told:?}")
+        };
+        Publisher::connect(&vhost).await.wait_for_ready("orders.dead", 1).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_the_broker_refuses_one_agent_disturbs_no_copy_of_another() {
+    on_every_release_alone(|vhost, mut publishers| async move {
+        vhost.declare_queue("copies");
+        vhost.declare_queue_with("taken", &json!({ "x-max-length": 7 }));
+        let poor = copies(&mut publishers, &vhost, "poor");
+        let rich = copies(&mut publishers, &vhost, "rich");
+        let mut wrong = declared(QueueType::Classic, "taken", "1");
+        let delay = Some((Duration::from_secs(1), "orders".to_owned()));
+        wrong.queue.as_mut().unwrap().delay = delay;
+        let missing = Copy { exchange: "missing".to_owned(), ..to("copies", "1") };
+        let refused = async {
+            for _ in 0..20 {
+                for (copy, wanted) in [(&wrong, 406), (&missing, 404)] {
+                    let told = publish(&poor, copy.clone()).await;
+                    let Err(NotSafe::Ended(Ended::ChannelClosed { code, .. })) = told else {
+                        panic!("{told:?}")
+                    };
+                    assert_eq!(code, wanted);
+                }
+            }
+        };
+        let safe = async {
+            for number in 0..200 {
+                assert_eq!(publish(&rich, to("copies", number.to_string())).await, Ok(()));
+            }
+        };
+        tokio::join!(refused, safe);
+        assert_eq!(publish(&poor, to("copies", "last")).await, Ok(()));
+        Publisher::connect(&vhost).await.wait_for_ready("copies", 201).await;
+        assert_eq!(vhost.wait_for_connections(1).await.len(), 1);
+    })
+    .await;
+}
