@@ -1,12 +1,14 @@
 //! A TCP proxy that stands in for the network: it passes, stalls, cuts and corrupts.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 use super::listener::Port;
 use super::wait::within;
@@ -41,6 +43,8 @@ pub enum Flow {
     Shut,
     /// They are passed on with every bit turned over.
     Corrupt,
+    /// They are passed on, at most 4 KiB every 50 ms.
+    Slow,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -229,12 +233,13 @@ async fn pump(
         if flow == Flow::Shut {
             drop(to.shutdown().await);
         }
+        let limit = if flow == Flow::Slow { 0x1000 } else { buffer.len() };
         let length = tokio::select! {
             changed = flows.changed() => match changed {
                 Ok(()) => continue,
                 Err(_) => return,
             },
-            length = from.read(&mut buffer), if flow != Flow::Stall => length.unwrap_or(0),
+            length = from.read(&mut buffer[..limit]), if flow != Flow::Stall => length.unwrap_or(0),
         };
         if length == 0 {
             break;
@@ -244,6 +249,9 @@ async fn pump(
             for octet in octets.iter_mut() {
                 *octet = !*octet;
             }
+        }
+        if flow == Flow::Slow {
+            sleep(Duration::from_millis(50)).await;
         }
         if flow != Flow::Shut && to.write_all(octets).await.is_err() {
             break;
