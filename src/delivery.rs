@@ -9,9 +9,9 @@ pub use crate::broker::properties::{Field, Properties};
 /// A message's content and how it came, without the duty to settle it.
 #[derive(Debug, Clone)]
 pub struct Message {
-    /// The exchange that it was published to; empty for the default exchange.
+    /// The exchange that it was first published to; empty for the default exchange.
     pub exchange: String,
-    /// The routing key that it was published with; lossy where it is not UTF-8.
+    /// The routing key that it was first published with; lossy where it is not UTF-8.
     pub routing_key: String,
     /// The broker handed it out before and saw no settlement.
     pub redelivered: bool,
@@ -19,24 +19,6 @@ pub struct Message {
     pub properties: Properties,
     /// Its body, as published.
     pub body: Bytes,
-}
-
-impl Message {
-    /// Deliveries of this message that failed before this one, as far as the broker tells:
-    /// `x-delivery-count` of a quorum queue, else what `redelivered` says. A quorum queue that
-    /// counts only how often a message was handed out (`x-acquired-count`) knows of no failure.
-    #[must_use]
-    pub fn failures_before(&self) -> u32 {
-        let integer = |name| match self.properties.header(name) {
-            Some(Field::Integer(count)) => Some(u32::try_from(count).unwrap_or(0)),
-            _ => None,
-        };
-        match (integer("x-delivery-count"), integer("x-acquired-count")) {
-            (Some(failures), _) => failures,
-            (None, Some(_)) => 0,
-            (None, None) => u32::from(self.redelivered),
-        }
-    }
 }
 
 /// A message that waits for its settlement on the channel that brought it.

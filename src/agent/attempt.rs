@@ -3,12 +3,15 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::{LocalBoxFuture, join_all};
 use tokio::time::Instant;
 
 use super::window::Key;
-use crate::backend::{Backend, BackendError, Clients};
+use crate::backend::{Answer, Backend, BackendError, Clients};
+use crate::broker::NotSafe;
 use crate::config::definition::{AgentDefinition, Dispatch};
+use crate::copies::History;
 use crate::delivery::Message;
 use crate::outcome::{Outcome, Reply, judge};
 use crate::request::HttpRequest;
@@ -19,6 +22,8 @@ pub(super) struct Report {
     pub(super) target: usize,
     pub(super) reply: Reply,
     pub(super) outcome: Outcome,
+    /// The start of the body of a failing reply.
+    pub(super) excerpt: Bytes,
     /// From request to reply.
     pub(super) took: Duration,
 }
@@ -31,6 +36,8 @@ pub(super) enum Finished {
     Aside(Option<String>, Report),
     /// A probe without a message.
     Probe(Report),
+    /// The copy that is to take a message's place.
+    Copied(Key, Result<(), NotSafe>),
 }
 
 /// The future of something in flight.
@@ -55,6 +62,11 @@ impl Targets {
 
     pub(super) fn len(&self) -> usize {
         self.all.len()
+    }
+
+    /// The backends that have a message already, as its copy tells.
+    pub(super) fn done(&self, history: &History) -> Vec<bool> {
+        self.all.iter().map(|backend| history.has(backend.name())).collect()
     }
 
     pub(super) fn get(&self, target: usize) -> &Backend {
@@ -101,8 +113,8 @@ impl Targets {
         let targets = self.clone();
         Box::pin(async move {
             let started = Instant::now();
-            let reply = targets.get(target).probe().await.reply;
-            Finished::Probe(targets.report(target, reply, started))
+            let answer = targets.get(target).probe().await;
+            Finished::Probe(targets.report(target, answer, started))
         })
     }
 
@@ -132,15 +144,16 @@ impl Targets {
 
     async fn send(&self, target: usize, request: Result<HttpRequest, Reply>) -> Report {
         let started = Instant::now();
-        let reply = match request {
-            Ok(request) => self.get(target).send(request).await.reply,
-            Err(impossible) => impossible,
+        let answer = match request {
+            Ok(request) => self.get(target).send(request).await,
+            Err(impossible) => Answer::from(impossible),
         };
-        self.report(target, reply, started)
+        self.report(target, answer, started)
     }
 
-    fn report(&self, target: usize, reply: Reply, started: Instant) -> Report {
+    fn report(&self, target: usize, answer: Answer, started: Instant) -> Report {
+        let Answer { reply, excerpt } = answer;
         let outcome = judge(&reply, self.get(target).policy());
-        Report { target, reply, outcome, took: started.elapsed() }
+        Report { target, reply, outcome, excerpt, took: started.elapsed() }
     }
 }

@@ -1,13 +1,14 @@
 //! What follows from a reply: the pure decisions, asked and carried out.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 use tracing::{error, info};
 
 use super::attempt::{Finished, Report};
 use super::hold::Change;
-use super::window::{Due, Key};
+use super::line::Action;
+use super::window::{Due, Held, Key};
 use super::{Agent, line};
 use crate::backoff;
 use crate::broker::{Ended, Session};
@@ -31,6 +32,7 @@ impl Agent {
                 self.observe(None, &report);
                 Ok(())
             }
+            Finished::Copied(key, told) => self.copied(session, key, told).await,
         }
     }
 
@@ -71,6 +73,11 @@ impl Agent {
             held.attempts.here = held.attempts.here.saturating_add(1);
         }
         held.attempts.held = held.received.elapsed();
+        if let Outcome::Refused | Outcome::TryAgain { .. } = outcome {
+            let now = seconds_since_1970();
+            let first = *held.first_failure.get_or_insert(now);
+            held.attempts.age = Duration::from_secs(now.saturating_sub(first));
+        }
         let chance = fastrand::f64();
         let decision = decide(outcome, held.attempts, &self.policy, chance);
         let worst = decisive().find(|report| report.outcome != Outcome::Delivered);
@@ -80,9 +87,15 @@ impl Agent {
             }
             (Decision::Settle(settlement), Some(report)) => {
                 let name = self.targets.get(report.target).name();
-                line::failed(&self.definition.name, held, name, report, Some(settlement), None);
+                let failed = line::Failed::new(held, name, report);
+                line::failed(&self.definition.name, held, &failed, Action::of(settlement), None);
                 self.gate(outcome, Instant::now(), backoff::IN_PLACE_MAX);
                 self.settle_judged(session, key, settlement).await
+            }
+            (Decision::Copy(to), Some(report)) => {
+                self.gate(outcome, Instant::now(), backoff::IN_PLACE_MAX);
+                self.copy(key, to, report, chance);
+                Ok(())
             }
             (decision, report) => {
                 self.keep(key, decision, outcome, report, chance);
@@ -92,7 +105,7 @@ impl Agent {
     }
 
     /// Keeps a message for later, as `decision` says.
-    fn keep(
+    pub(super) fn keep(
         &mut self,
         key: Key,
         decision: Decision,
@@ -111,31 +124,39 @@ impl Agent {
         } else {
             in_doubt(held.attempts, held.unwell, &self.policy, chance)
         };
-        match decision {
-            // Settled by the caller; held, or in doubt, above.
-            Decision::Settle(_) | Decision::Hold => {}
+        let closing = |held: &Held, action, wait| {
+            if let (Some(report), Some(name)) = (report, name) {
+                let failed = line::Failed::new(held, name, report);
+                line::failed(agent, held, &failed, action, Some(wait));
+            }
+        };
+        let (due, wait) = match decision {
+            // Settled or copied by the caller; held, or in doubt, above.
+            Decision::Settle(_) | Decision::Copy(_) | Decision::Hold => return,
             Decision::TryInPlace(wait) => {
                 if let (Some(report), Some(name)) = (report, name) {
                     line::try_again(agent, held, name, report, wait);
                 }
                 self.window.wait(key, now + wait, Due::Try);
-                self.gate(outcome, now, wait);
+                return self.gate(outcome, now, wait);
             }
             Decision::TryOn(wait) => {
-                if let (Some(report), Some(name)) = (report, name) {
-                    line::failed(agent, held, name, report, None, Some(wait));
-                }
-                self.window.wait(key, now + wait, Due::Try);
-                self.gate(outcome, now, backoff::IN_PLACE_MAX);
+                closing(held, Action::TriedOn, wait);
+                held.attempts.next();
+                (Due::Try, wait)
+            }
+            Decision::Stuck(wait) => {
+                closing(held, Action::Stuck, wait);
+                held.attempts.next();
+                (Due::Try, wait)
             }
             Decision::SettleAfter(wait, settlement) => {
-                if let (Some(report), Some(name)) = (report, name) {
-                    line::failed(agent, held, name, report, Some(settlement), Some(wait));
-                }
-                self.window.wait(key, now + wait, Due::Settle(settlement));
-                self.gate(outcome, now, backoff::IN_PLACE_MAX);
+                closing(held, Action::of(settlement), wait);
+                (Due::Settle(settlement), wait)
             }
-        }
+        };
+        self.window.wait(key, now + wait, due);
+        self.gate(outcome, now, backoff::IN_PLACE_MAX);
     }
 
     /// The whole backend asked for quiet: the other messages wait too.
@@ -183,7 +204,7 @@ impl Agent {
         self.say_state();
     }
 
-    async fn settle_judged(
+    pub(super) async fn settle_judged(
         &mut self,
         session: &mut Session,
         key: Key,
@@ -195,4 +216,8 @@ impl Agent {
         }
         self.settle(session, held, settlement).await
     }
+}
+
+pub(super) fn seconds_since_1970() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -29,10 +29,7 @@ impl Agent {
         session.cancel().await?;
         loop {
             match session.next().await? {
-                Event::Delivery(delivery) => {
-                    self.tally.received();
-                    self.window.receive(delivery, self.targets.len(), Instant::now());
-                }
+                Event::Delivery(delivery) => self.receive(delivery),
                 Event::Drained => return Ok(()),
             }
         }
@@ -49,7 +46,7 @@ impl Agent {
             self.stop_consuming(session).await?;
         }
         self.give_back_idle(session).await?;
-        while self.in_flight + self.asides > 0 {
+        while self.in_flight + self.asides + self.copying.under_way() > 0 {
             tokio::select! {
                 biased;
                 () = ordered_to_abort(&mut self.orders) => break,
@@ -64,7 +61,7 @@ impl Agent {
             warn!(
                 agent = %self.definition.name,
                 messages = unfinished.len(),
-                "stopped waiting for replies; gave the messages back, they may arrive twice"
+                "stopped waiting for replies and confirms; gave the messages back, they may arrive twice"
             );
         }
         self.give_back(session, unfinished).await
@@ -82,7 +79,7 @@ impl Agent {
             warn!(
                 agent = %self.definition.name,
                 messages = overdue.len(),
-                "held for long and not tried: gave messages back, they come again; the window is too large for the rate, or a backend unwell or asking for quiet"
+                "held for long and not tried: gave messages back, they come again; the window is too large for the rate, a backend unwell or asking for quiet, or the broker takes no copies"
             );
         }
         self.give_back(session, overdue).await

@@ -11,7 +11,7 @@ use super::window::Held;
 use crate::broker::{Ended, Session};
 use crate::config::definition::{AgentDefinition, AuthMechanism, BrokerAddress, Declare};
 use crate::outcome::{Outcome, Reply};
-use crate::settlement::Settlement;
+use crate::settlement::{CopyTo, Reason, Settlement};
 
 /// Connected where and as whom, what was declared, window and workers.
 pub(super) fn connected(
@@ -95,34 +95,83 @@ pub(super) fn delivered_late(agent: &Arc<str>, held: &Held, attempt: u32) {
     );
 }
 
-/// The closing line of a message that failed: who said what, and what becomes of it. `None` is
-/// one that cannot be given back.
+/// Who failed a message, and how: for its closing line, which may be written later.
+pub(super) struct Failed {
+    pub(super) backend: Arc<str>,
+    pub(super) status: Option<u16>,
+    pub(super) reply: String,
+    /// Tries in all.
+    pub(super) attempt: u32,
+}
+
+impl Failed {
+    pub(super) fn new(held: &Held, backend: &Arc<str>, report: &Report) -> Self {
+        Self {
+            backend: Arc::clone(backend),
+            status: status(report),
+            reply: report.reply.to_string(),
+            attempt: attempt_number(held),
+        }
+    }
+}
+
+/// What became of a message that failed.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Action {
+    /// It was settled like this.
+    Settled(Settlement),
+    /// It is kept until its next attempt.
+    TriedOn,
+    /// It is kept, since it has nowhere to go.
+    Stuck,
+}
+
+impl Action {
+    pub(super) fn of(settlement: Settlement) -> Self {
+        Self::Settled(settlement)
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::Settled(Settlement::Ack) => "acked, since auto_ack is set",
+            Self::Settled(Settlement::Replaced(CopyTo::Retry(_))) => "tried again later",
+            Self::Settled(Settlement::Replaced(CopyTo::DeadLetter(_))) => "dead-lettered",
+            Self::Settled(Settlement::Requeue { .. }) => "requeued after its backoff",
+            Self::Settled(Settlement::Discard) => "discarded, since nack_discard is set",
+            Self::TriedOn => "kept and tried on",
+            Self::Stuck => "kept and tried on, since there is no dead-letter queue",
+        }
+    }
+
+    fn reason(self) -> Option<Reason> {
+        match self {
+            Self::Settled(Settlement::Replaced(CopyTo::DeadLetter(reason))) => Some(reason),
+            Self::Settled(_) | Self::TriedOn | Self::Stuck => None,
+        }
+    }
+}
+
+/// The closing line of a message that failed: who said what, and what becomes of it.
 pub(super) fn failed(
     agent: &Arc<str>,
     held: &Held,
-    backend: &str,
-    report: &Report,
-    settlement: Option<Settlement>,
+    failed: &Failed,
+    action: Action,
     wait: Option<Duration>,
 ) {
     let message = held.delivery.message();
-    let action = match settlement {
-        Some(Settlement::Ack) => "acked, since auto_ack is set",
-        Some(Settlement::Requeue { .. }) => "requeued after its backoff",
-        Some(Settlement::Discard) => "discarded, since nack_discard is set",
-        None => "kept and tried on, since a stream takes nothing back",
-    };
     warn!(
         agent = %agent,
         message_id = message.properties.message_id(),
         routing_key = message.routing_key.as_str(),
-        backend = %backend,
-        status = status(report),
-        attempt = attempt_number(held),
-        action,
+        backend = %failed.backend,
+        status = failed.status,
+        attempt = failed.attempt,
+        action = action.text(),
+        reason = action.reason().map(tracing::field::display),
         wait_ms = wait.map(millis),
         "not delivered: {}",
-        report.reply
+        failed.reply
     );
 }
 
@@ -163,7 +212,7 @@ pub(super) fn aside_skipped(agent: &Arc<str>, backend: &str, held: &Held) {
 
 /// The number of the try that just ended, over all deliveries that the broker tells of.
 pub(super) fn attempt_number(held: &Held) -> u32 {
-    held.attempts.before.saturating_add(held.attempts.here).max(1)
+    held.attempts.tries().max(1)
 }
 
 /// The status, where one came.

@@ -5,6 +5,7 @@
 //! happens to it happens to it alone.
 
 mod attempt;
+mod copying;
 mod hold;
 mod judge;
 mod let_go;
@@ -29,9 +30,10 @@ use tracing::{error, info};
 use crate::backend::Clients;
 use crate::broker::{Ended, Publishers, Session};
 use crate::config::definition::{AgentDefinition, BrokerAddress, QueueType};
-use crate::settlement::Policy;
+use crate::settlement::{LastResort, Policy};
 
 use attempt::{Finished, Job, Targets};
+use copying::Copying;
 use hold::Hold;
 use pace::Pace;
 use reconnect::{Next, Reconnect};
@@ -112,6 +114,7 @@ struct Agent {
     in_flight: usize,
     /// Requests to backends that do not decide.
     asides: usize,
+    copying: Copying,
     hold: Hold,
     /// While it holds: who is unwell, and what it said.
     unwell: Option<String>,
@@ -130,9 +133,16 @@ enum Stop {
 
 impl Agent {
     fn new(definition: Arc<AgentDefinition>, context: Context, targets: Targets) -> Self {
+        let publisher =
+            context.publishers.borrow_mut().get(&definition.source.brokers, &definition.name);
+        let last_resort = match &definition.dead_letter {
+            _ if definition.source.nack_discard => LastResort::Discard,
+            Some(_) => LastResort::DeadLetter,
+            None => LastResort::Keep,
+        };
         let policy = Policy {
             retry: definition.retry.clone(),
-            nack_discard: definition.source.nack_discard,
+            last_resort,
             auto_ack: definition.source.auto_ack,
             can_requeue: definition.source.queue.queue_type != Some(QueueType::Stream),
         };
@@ -145,6 +155,7 @@ impl Agent {
             jobs: FuturesUnordered::new(),
             in_flight: 0,
             asides: 0,
+            copying: Copying::new(publisher),
             hold: Hold::default(),
             unwell: None,
             keep_max: keep_max(&definition),
@@ -253,6 +264,7 @@ impl Agent {
             }
             Finished::Aside(id, report) => self.aside_finished(id.as_deref(), &report),
             Finished::Probe(_) => self.hold.probe_lost(None),
+            Finished::Copied(_, told) => self.copy_finished(&told),
         }
     }
 

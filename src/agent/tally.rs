@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 use tokio::time::Instant;
 use tracing::info;
 
-use crate::settlement::Settlement;
+use crate::settlement::{CopyTo, Settlement};
 
 /// How often an agent that moved sums up.
 const SUMMARY_INTERVAL: Duration = Duration::from_mins(1);
@@ -16,7 +16,12 @@ const SUMMARY_INTERVAL: Duration = Duration::from_mins(1);
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Counts {
     pub(super) received: u64,
-    pub(super) acked: u64,
+    /// Every required backend has them.
+    pub(super) delivered: u64,
+    /// A copy waits in a delay queue.
+    pub(super) retried: u64,
+    /// A copy is among the dead letters.
+    pub(super) dead_lettered: u64,
     pub(super) requeued: u64,
     pub(super) discarded: u64,
     /// Given up because the session was gone; the broker hands them out again.
@@ -25,7 +30,7 @@ pub(super) struct Counts {
 
 impl Counts {
     fn settled(&self) -> u64 {
-        self.acked + self.requeued + self.discarded
+        self.delivered + self.retried + self.dead_lettered + self.requeued + self.discarded
     }
 }
 
@@ -56,7 +61,9 @@ impl Tally {
 
     pub(super) fn settled(&mut self, settlement: Settlement) {
         match settlement {
-            Settlement::Ack => self.counts.acked += 1,
+            Settlement::Ack => self.counts.delivered += 1,
+            Settlement::Replaced(CopyTo::Retry(_)) => self.counts.retried += 1,
+            Settlement::Replaced(CopyTo::DeadLetter(_)) => self.counts.dead_lettered += 1,
             Settlement::Requeue { .. } => self.counts.requeued += 1,
             Settlement::Discard => self.counts.discarded += 1,
         }
@@ -116,7 +123,9 @@ impl Tally {
         info!(
             agent = %self.agent,
             received = new.received - old.received,
-            delivered = new.acked - old.acked,
+            delivered = new.delivered - old.delivered,
+            retried = new.retried - old.retried,
+            dead_lettered = new.dead_lettered - old.dead_lettered,
             requeued = new.requeued - old.requeued,
             discarded = new.discarded - old.discarded,
             abandoned = new.abandoned - old.abandoned,

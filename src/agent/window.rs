@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::copying::Leaving;
 use crate::delivery::Delivery;
 use crate::settlement::{Attempts, Settlement};
 
@@ -27,8 +28,12 @@ pub(super) struct Held {
     pub(super) unwell: u32,
     /// When it came.
     pub(super) received: Instant,
+    /// When it failed first, in seconds since 1970.
+    pub(super) first_failure: Option<u64>,
     /// The backends that have it, by their place in the agent file.
     pub(super) done: Vec<bool>,
+    /// The copy that is to take its place.
+    pub(super) leaving: Option<Box<Leaving>>,
 }
 
 /// What a message waits for.
@@ -38,6 +43,16 @@ pub(super) enum Due {
     Try,
     /// To be given back.
     Settle(Settlement),
+    /// For its copy to be published again.
+    Copy,
+}
+
+/// A wait that is over.
+pub(super) enum Over {
+    /// The message is to be given back.
+    Settle(Box<Held>, Settlement),
+    /// Its copy is to be published again.
+    Copy(Key),
 }
 
 /// The longest that a message is held without being tried. RabbitMQ ends the session of a consumer
@@ -59,14 +74,27 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// Takes a message in; it is ready, behind all others.
-    pub(super) fn receive(&mut self, delivery: Delivery, backends: usize, now: Instant) {
+    /// Takes a message in that came at `now`; it is ready, behind all others.
+    pub(super) fn receive(
+        &mut self,
+        delivery: Delivery,
+        attempts: Attempts,
+        first_failure: Option<u64>,
+        done: Vec<bool>,
+        now: Instant,
+    ) {
         let key = Key(self.next_key);
         self.next_key += 1;
-        let before = delivery.message().failures_before();
-        let attempts = Attempts { here: 0, before, held: Duration::ZERO };
-        let done = vec![false; backends];
-        self.held.insert(key, Held { delivery, attempts, unwell: 0, received: now, done });
+        let held = Held {
+            delivery,
+            attempts,
+            unwell: 0,
+            received: now,
+            first_failure,
+            done,
+            leaving: None,
+        };
+        self.held.insert(key, held);
         self.ready.push_back(key);
     }
 
@@ -112,8 +140,8 @@ impl Window {
     }
 
     /// Ends the waits that are over by `now`: what is to be tried becomes ready, and the first
-    /// that is to be given back is handed out.
-    pub(super) fn end_waits(&mut self, now: Instant) -> Option<(Held, Settlement)> {
+    /// that is to be given back or copied is handed out.
+    pub(super) fn end_waits(&mut self, now: Instant) -> Option<Over> {
         while let Some(Reverse((until, key))) = self.waiting.peek().copied() {
             if until > now {
                 return None;
@@ -121,9 +149,10 @@ impl Window {
             self.waiting.pop();
             match self.due.remove(&key) {
                 Some(Due::Try) => self.ready.push_back(key),
+                Some(Due::Copy) => return Some(Over::Copy(key)),
                 Some(Due::Settle(settlement)) => {
                     if let Some(held) = self.held.remove(&key) {
-                        return Some((held, settlement));
+                        return Some(Over::Settle(Box::new(held), settlement));
                     }
                 }
                 None => {}
@@ -149,19 +178,27 @@ impl Window {
         idle.filter_map(|key| self.held.remove(&key)).collect()
     }
 
-    /// Takes out what is ready and was held for too long: a backend's wishes for quiet, a low rate
-    /// or a hold kept it from being tried. Looked for once a minute.
+    /// Takes out what is ready, or waits for its copy to be safe, and was held for too long: a
+    /// backend's wishes for quiet, a low rate, a hold or a broker that takes no copies kept it.
+    /// Looked for once a minute.
     pub(super) fn take_overdue(&mut self, now: Instant) -> Vec<Held> {
         if self.looked_for_overdue.is_some_and(|last| now < last + OVERDUE_INTERVAL) {
             return Vec::new();
         }
         self.looked_for_overdue = Some(now);
-        let is_overdue = |key: &Key| {
-            self.held.get(key).is_some_and(|held| now.duration_since(held.received) >= READY_MAX)
-        };
-        let (overdue, ready) = self.ready.drain(..).partition::<VecDeque<_>, _>(is_overdue);
+        let is_overdue = |held: &Held| now.duration_since(held.received) >= READY_MAX;
+        let is_ready_and_overdue = |key: &Key| self.held.get(key).is_some_and(is_overdue);
+        let (overdue, ready) =
+            self.ready.drain(..).partition::<VecDeque<_>, _>(is_ready_and_overdue);
         self.ready = ready;
-        overdue.iter().filter_map(|key| self.held.remove(key)).collect()
+        let copying = self.held.iter().filter(|(_, held)| held.leaving.is_some());
+        let mut keys: Vec<_> =
+            copying.filter(|(_, held)| is_overdue(held)).map(|(key, _)| *key).collect();
+        for key in &keys {
+            self.due.remove(key);
+        }
+        keys.extend(overdue);
+        keys.iter().filter_map(|key| self.held.remove(key)).collect()
     }
 
     /// Takes out all, in flight or not.
@@ -197,7 +234,8 @@ mod tests {
                 properties: Properties::default(),
                 body: Bytes::new(),
             };
-            window.receive(Delivery::new(tag, message), 1, Instant::now());
+            let (attempts, done) = (Attempts::default(), vec![false]);
+            window.receive(Delivery::new(tag, message), attempts, None, done, Instant::now());
         }
         window
     }
@@ -255,7 +293,9 @@ mod tests {
         window.wait(second, now, Due::Try);
         assert!(window.end_waits(now).is_none());
         assert_eq!((window.ready(), window.next_due()), (1, Some(soon)));
-        let (held, settlement) = window.end_waits(soon).expect("the wait is over");
+        let Some(Over::Settle(held, settlement)) = window.end_waits(soon) else {
+            panic!("the wait is over");
+        };
         assert_eq!((held.delivery.tag, settlement), (1, Settlement::Discard));
         held.delivery.abandon();
         assert_eq!(abandon(&mut window), 1);
@@ -275,6 +315,24 @@ mod tests {
             held.delivery.abandon();
         }
         assert_eq!(abandon(&mut window), 2);
+    }
+
+    #[test]
+    fn what_waits_for_its_copy_for_too_long_is_overdue_wherever_the_copy_is() {
+        let (mut window, start) = (window(3), Instant::now());
+        let (waiting, held) = window.take_ready().expect("one is ready");
+        held.leaving = Some(Box::new(Leaving::for_tests()));
+        window.wait(waiting, start + READY_MAX * 2, Due::Copy);
+        let (_, held) = window.take_ready().expect("one is ready");
+        held.leaving = Some(Box::new(Leaving::for_tests()));
+        let (_flying, _) = take(&mut window);
+        let overdue = window.take_overdue(start + READY_MAX);
+        assert_eq!((overdue.len(), window.len()), (2, 1));
+        for held in overdue {
+            held.delivery.abandon();
+        }
+        assert!(window.end_waits(start + READY_MAX * 3).is_none());
+        assert_eq!(abandon(&mut window), 1);
     }
 
     #[test]

@@ -7,10 +7,13 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::hold::Permit;
-use super::window::Held;
+use super::window::{Held, Over};
 use super::{Agent, Order, State, Stop, line, ordered_to_end};
 use crate::broker::{Ended, Event, Session};
-use crate::settlement::Settlement;
+use crate::config::definition::RetryStrategy;
+use crate::copies::History;
+use crate::delivery::Delivery;
+use crate::settlement::{Attempts, Settlement};
 
 /// The longest sleep when nothing is due.
 const IDLE: Duration = Duration::from_mins(1);
@@ -45,8 +48,11 @@ impl Agent {
     /// One turn: what is due, what can be handed out, then whatever happens next.
     async fn turn(&mut self, session: &mut Session) -> Result<(), Ended> {
         let now = Instant::now();
-        while let Some((held, settlement)) = self.window.end_waits(now) {
-            self.settle(session, held, settlement).await?;
+        while let Some(over) = self.window.end_waits(now) {
+            match over {
+                Over::Settle(held, settlement) => self.settle(session, *held, settlement).await?,
+                Over::Copy(key) => self.publish(key),
+            }
         }
         if self.hold.is_kept_too_long(self.keep_max, now) {
             self.release(session).await?;
@@ -69,11 +75,7 @@ impl Agent {
             () = ordered_to_end(&mut self.orders) => {}
             Some(finished) = self.jobs.next() => self.finish(session, finished).await?,
             event = session.next() => match event? {
-                Event::Delivery(delivery) => {
-                    self.tally.received();
-                    // Not `now`: the turn may have slept for long before this came.
-                    self.window.receive(delivery, self.targets.len(), Instant::now());
-                }
+                Event::Delivery(delivery) => self.receive(delivery),
                 // Asked for by `release`; it is over before the next turn.
                 Event::Drained => {}
             },
@@ -81,6 +83,23 @@ impl Agent {
         }
         self.tally.check(self.window.len());
         Ok(())
+    }
+
+    /// Takes in a message that has just come, with what it brings along of earlier deliveries.
+    pub(super) fn receive(&mut self, mut delivery: Delivery) {
+        self.tally.received();
+        let history = History::take_up(&mut delivery.message);
+        // Where the message itself goes back, only the broker counts; but crashes too.
+        let before = match self.policy.retry.strategy {
+            RetryStrategy::Queue | RetryStrategy::InPlace => history.attempts,
+            RetryStrategy::Native | RetryStrategy::Requeue => {
+                history.attempts.max(history.deliveries)
+            }
+        };
+        let tries_before = history.tries.max(history.deliveries);
+        let attempts = Attempts { before, tries_before, ..Attempts::default() };
+        let done = self.targets.done(&history);
+        self.window.receive(delivery, attempts, history.first_failure, done, Instant::now());
     }
 
     /// When the next turn is due even if nothing happens.
@@ -124,7 +143,7 @@ impl Agent {
             };
             let Some((key, held)) = taken else { return };
             let message = held.delivery.message();
-            let attempt = held.attempts.before.saturating_add(held.attempts.here).saturating_add(1);
+            let attempt = held.attempts.tries().saturating_add(1);
             let job = self.targets.attempt(key, message, attempt, &held.done);
             // Told once, whatever comes of it; one that hangs costs the others nothing but this limit.
             let beside: Vec<_> = self.targets.beside(&held.done).collect();

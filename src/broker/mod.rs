@@ -5,6 +5,7 @@
 //! That, and each rule in here about *how* the library is called, is the answer to a trap of
 //! it that the tests provoke.
 
+mod amended;
 mod arguments;
 mod closing;
 mod ended;
@@ -19,6 +20,7 @@ mod session;
 mod tests;
 mod topology;
 
+pub use amended::{Added, Fate, Removed};
 pub use ended::Ended;
 pub use publisher::{Copy, CopyQueue, NotSafe, Publisher, Publishers};
 pub use server::Server;

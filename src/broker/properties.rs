@@ -165,6 +165,8 @@ impl PropertiesBuilder {
         message_id => with_message_id,
         message_type => with_message_type,
         app_id => with_app_id,
+        expiration => with_expiration,
+        user_id => with_user_id,
     }
 
     /// Sets `timestamp`, in seconds since 1970.

@@ -313,7 +313,9 @@ async fn send(
     settlement: Settlement,
 ) -> Result<(), amqprs::error::Error> {
     match settlement {
-        Settlement::Ack => channel.basic_ack(BasicAckArguments::new(tag, false)).await,
+        Settlement::Ack | Settlement::Replaced(_) => {
+            channel.basic_ack(BasicAckArguments::new(tag, false)).await
+        }
         Settlement::Requeue { counted: true } => {
             channel.basic_reject(BasicRejectArguments::new(tag, true)).await
         }

@@ -36,7 +36,7 @@ pub const BACKEND: &str = "x-agent-backend";
 /// Text: the start of the reply's body.
 pub const REPLY: &str = "x-agent-reply";
 
-/// Text: the names of the required backends that have the message, one a line.
+/// Text: the names of the backends that have the message, one a line: a retry tells the others.
 pub const DONE: &str = "x-agent-done";
 
 /// Text: the agent. Only a dead letter has it: one that comes again starts afresh.
@@ -50,3 +50,17 @@ pub const USER_ID: &str = "x-agent-user-id";
 
 /// What all of the above begin with, and the message's own headers that a copy must not have.
 pub const PREFIX: &str = "x-agent-";
+
+/// The message's own `CC`, by which the broker would route its copy to other queues as well.
+pub const CC: &str = "x-agent-cc";
+
+/// What the broker says of earlier dead-lettering, and the names under which a retry keeps it.
+pub const DEATHS: [(&str, &str); 7] = [
+    ("x-death", "x-agent-x-death"),
+    ("x-first-death-queue", "x-agent-x-first-death-queue"),
+    ("x-first-death-reason", "x-agent-x-first-death-reason"),
+    ("x-first-death-exchange", "x-agent-x-first-death-exchange"),
+    ("x-last-death-queue", "x-agent-x-last-death-queue"),
+    ("x-last-death-reason", "x-agent-x-last-death-reason"),
+    ("x-last-death-exchange", "x-agent-x-last-death-exchange"),
+];
