@@ -45,7 +45,10 @@ async fn nothing_is_lost_when_backend_and_network_fail_at_random() {
             .set("consumer.workers", 50)
             .set("consumer.timeout", "1s")
             .set("hold.release_after", "1s")
-            .set("retry.in_place", 1);
+            .set("retry.in_place", 1)
+            .set("retry.strategy", "requeue")
+            .set("retry.attempts", 1000)
+            .set_backend("status", toml::toml! { retry = ["3xx", 400] });
         let mut scene = Scene::of(vhost, &agent).await;
         scene.publish(0..MESSAGES).await;
         for _ in 0..2 {

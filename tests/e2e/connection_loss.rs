@@ -102,6 +102,8 @@ async fn is_settled(publisher: &mut Publisher, vhost: &Vhost) {
 struct Totals {
     received: u64,
     delivered: u64,
+    retried: u64,
+    dead_lettered: u64,
     requeued: u64,
     discarded: u64,
     abandoned: u64,
@@ -110,7 +112,8 @@ struct Totals {
 impl Totals {
     /// The conservation law, once nothing is held any more.
     fn check(&self) {
-        let gone = self.delivered + self.requeued + self.discarded + self.abandoned;
+        let copied = self.retried + self.dead_lettered;
+        let gone = self.delivered + copied + self.requeued + self.discarded + self.abandoned;
         assert_eq!(self.received, gone, "{self:?}");
     }
 }
@@ -124,6 +127,8 @@ fn totals(daemon: &Daemon) -> Totals {
         let figure = |key: &str| line[key].as_u64().unwrap();
         totals.received += figure("received");
         totals.delivered += figure("delivered");
+        totals.retried += figure("retried");
+        totals.dead_lettered += figure("dead_lettered");
         totals.requeued += figure("requeued");
         totals.discarded += figure("discarded");
         totals.abandoned += figure("abandoned");

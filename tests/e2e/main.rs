@@ -18,6 +18,9 @@ mod connection_loss;
 mod delivery;
 
 #[cfg(test)]
+mod dead_letters;
+
+#[cfg(test)]
 mod dispatch;
 
 #[cfg(test)]
@@ -43,6 +46,9 @@ mod reload;
 
 #[cfg(test)]
 mod replies;
+
+#[cfg(test)]
+mod retries;
 
 #[cfg(test)]
 mod service;

@@ -122,8 +122,11 @@ async fn a_stop_after_a_hold_has_given_back_the_window_is_a_stop_like_any_other(
 #[tokio::test]
 async fn a_message_that_waits_for_its_requeue_is_given_back_by_a_stop() {
     on_every_release(|vhost| async move {
-        let backend = Backend::replying(|_| Reply::status(422));
-        let agent = quorum("orders", &vhost, &backend).set("retry.delays", vec!["5m"]);
+        let backend = Backend::replying(|_| Reply::status(500));
+        let agent = quorum("orders", &vhost, &backend)
+            .set("retry.strategy", "requeue")
+            .set("retry.delays", vec!["5m"])
+            .set("retry.in_place", 0);
         let mut daemon = Daemon::running([&agent]).await;
         vhost.wait_for_consumer("orders").await;
         let mut publisher = Publisher::connect(&vhost).await;
