@@ -20,8 +20,7 @@ async fn a_refused_message_is_dead_lettered_as_it_was_with_all_that_is_known() {
             let vhost = vhost.broker.vhost();
             let backend = Backend::replying(|_| Reply::status(422).body("no such article"));
             let queue = format!("parcels-{kind}");
-            let agent =
-                Agent::new(&queue, &vhost, &backend).set("async/amqp.queue_type", kind);
+            let agent = Agent::new(&queue, &vhost, &backend).set("async/amqp.queue_type", kind);
             let mut scene = Scene::of(vhost, &agent).await;
             let message = Message::to(&queue, b"\0body\xff")
                 .message_id("one")
@@ -159,9 +158,8 @@ async fn where_the_dead_letter_queue_is_missing_a_message_is_kept_until_there_is
 async fn where_there_is_no_dead_letter_queue_a_message_is_kept_and_never_dropped() {
     let vhost = Broker::any().vhost();
     vhost.declare_queue("parcels");
-    let backend = Backend::replying(|request| {
-        Reply::status(if request.text() == "bad" { 422 } else { 204 })
-    });
+    let backend =
+        Backend::replying(|request| Reply::status(if request.text() == "bad" { 422 } else { 204 }));
     let agent = Agent::new("parcels", &vhost, &backend).set("async/amqp.declare", "passive");
     let mut scene = Scene::of(vhost, &agent).await;
     scene.publish(["bad", "good"]).await;

@@ -175,7 +175,9 @@ async fn an_agent_that_moved_sums_up_when_it_ends() {
     let line: Value = serde_json::from_str(&lines[0]).unwrap();
     assert_eq!(line["agent"], "moved");
     assert_eq!((&line["received"], &line["delivered"]), (&5.into(), &5.into()));
-    for none in ["retried", "dead_lettered", "requeued", "discarded", "abandoned", "held", "in_flight"] {
+    for none in
+        ["retried", "dead_lettered", "requeued", "discarded", "abandoned", "held", "in_flight"]
+    {
         assert_eq!(line[none], 0, "{line}");
     }
     assert!(line["p50_ms"].as_f64().unwrap() > 0.0, "{line}");

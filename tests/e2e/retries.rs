@@ -78,9 +78,8 @@ async fn a_message_comes_back_from_its_delay_queues_as_it_was_until_it_is_delive
 async fn a_retry_tells_only_the_backends_that_failed() {
     let vhost = Broker::any().vhost();
     let (first, second) = (failing(0, 500), failing(2, 500));
-    let agent = Agent::new("parcels", &vhost, &first)
-        .backend(&second.url(), &[])
-        .set("retry.in_place", 0);
+    let agent =
+        Agent::new("parcels", &vhost, &first).backend(&second.url(), &[]).set("retry.in_place", 0);
     let mut scene = Scene::of(vhost, &agent).await;
     scene.publish(["one", "two"]).await;
     second.wait_for(6).await;
