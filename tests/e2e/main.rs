@@ -67,3 +67,6 @@ mod support_works;
 
 #[cfg(test)]
 mod transport;
+
+#[cfg(test)]
+mod verbs;
