@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{debug, error, info};
 
@@ -23,6 +24,8 @@ const REMIND: Duration = Duration::from_mins(5);
 /// The copies of one agent.
 pub(super) struct Copying {
     publisher: Publisher,
+    /// Whether the broker confirms none: it has an alarm, perhaps.
+    pub(super) blocked: watch::Receiver<bool>,
     under_way: usize,
     trouble: Option<Trouble>,
 }
@@ -45,7 +48,7 @@ pub(super) struct Leaving {
 
 impl Copying {
     pub(super) fn new(publisher: Publisher) -> Self {
-        Self { publisher, under_way: 0, trouble: None }
+        Self { blocked: publisher.blocked(), publisher, under_way: 0, trouble: None }
     }
 
     /// Copies that wait for their confirm.

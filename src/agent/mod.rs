@@ -58,7 +58,7 @@ pub enum State {
     Connecting,
     /// Messages are taken and handed out.
     Consuming,
-    /// A backend is unwell, and this is what it said.
+    /// A backend is unwell, and this is what it said; or the broker takes no copies.
     Holding(String),
     /// Finishing what is in flight.
     Draining,

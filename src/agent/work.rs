@@ -79,6 +79,7 @@ impl Agent {
                 // Asked for by `release`; it is over before the next turn.
                 Event::Drained => {}
             },
+            Ok(()) = self.copying.blocked.changed() => self.say_state(),
             () = tokio::time::sleep_until(wake) => {}
         }
         self.tally.check(self.window.len());
@@ -169,8 +170,10 @@ impl Agent {
     /// Says what it does while it has a session; once it drains it does nothing else.
     pub(super) fn say_state(&self) {
         if *self.state.borrow() != State::Draining {
+            let is_blocked = *self.copying.blocked.borrow();
             self.state.send_replace(match &self.unwell {
                 Some(reason) => State::Holding(reason.clone()),
+                None if is_blocked => State::Holding("the broker confirms no copies".to_owned()),
                 None => State::Consuming,
             });
         }

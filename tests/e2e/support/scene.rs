@@ -59,8 +59,9 @@ impl Scene {
         self.wait_for_depth_of(&queue, count).await;
     }
 
-    /// The same of another queue.
+    /// The same of another queue, which need not be there yet.
     pub async fn wait_for_depth_of(&mut self, queue: &str, count: u32) {
+        self.vhost.wait_for_queue(queue, "a declaration", |_| true).await;
         let publisher = &mut self.publisher;
         let what = format!("{count} messages in {queue}");
         within(&what, async {
