@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::conflicts::{queue_differences, share_a_broker};
 use super::definition::{AgentDefinition, Declare, Queue, QueueType, RetryStrategy};
-use super::report::Report;
+use super::report::{Report, quoted};
 use super::resolve::Candidate;
+use super::source_map::Span;
 use crate::copies::names::delay_queue;
 
 /// A queue that an agent declares for its copies.
@@ -62,13 +63,29 @@ pub(super) fn same_copies(
         (&candidate.queue, "delay queue", &other.queue, remedy)
     } else {
         let remedy = "name another queue in [dead_letter], or use the same `queue_type` in both";
-        (&candidate.dead_letter, "dead-letter queue", &other.dead_letter, remedy)
+        let others = dead_letter_place(other, report);
+        (dead_letter_place(candidate, report), "dead-letter queue", others, remedy)
     };
-    let shown = report.quote(span, &queue.name);
+    let shown = shown(candidate, &queue.name, report);
     let place = report.sources.place(others);
-    let problem = format!("the {what} {shown} is declared otherwise at {place}: `queue_type`");
+    let problem = format!("the {what}{shown} is declared otherwise at {place}: `queue_type`");
     report.error(span, problem, remedy);
     true
+}
+
+/// A space and the name of a queue, or nothing where the name may come from what must not be shown.
+fn shown(candidate: &Candidate, name: &str, report: &Report<'_>) -> String {
+    let is_concealed = [&candidate.queue, &candidate.dead_letter]
+        .into_iter()
+        .any(|span| report.is_concealed(span));
+    if is_concealed { String::new() } else { format!(" {}", quoted(name)) }
+}
+
+/// Where to say something of an agent's dead letters: what all agents inherit would not tell
+/// which of them is meant.
+fn dead_letter_place<'c>(candidate: &'c Candidate, report: &Report<'_>) -> &'c Span {
+    let is_own = report.sources.file(&candidate.dead_letter) == candidate.file;
+    if is_own { &candidate.dead_letter } else { &candidate.queue }
 }
 
 /// One agent takes from a queue that another declares for its copies.
@@ -85,23 +102,23 @@ pub(super) fn takes_copies(
     }
     let place = report.sources.place(&other.queue);
     if let Some((queue, fault)) = takes {
-        let shown = report.quote(&candidate.queue, &queue.name);
+        let shown = shown(candidate, &queue.name, report);
         let (what, otherwise) = match &fault {
             Fault::NotDue => ("a delay queue", String::new()),
             Fault::DeclaredOtherwise(keys) => {
                 ("the dead-letter queue", format!(", which declares it otherwise: {keys}"))
             }
         };
-        let problem = format!("the queue {shown} is {what} of the agent at {place}{otherwise}");
+        let problem = format!("the queue{shown} is {what} of the agent at {place}{otherwise}");
         report.error(&candidate.queue, problem, fault.remedy());
     }
     if let Some((queue, fault)) = gives {
-        let shown = report.quote(&candidate.queue, &queue.name);
+        let shown = shown(candidate, &queue.name, report);
         let (span, what) = match &fault {
-            Fault::NotDue => (&candidate.queue, format!("consumes this one's delay queue {shown}")),
+            Fault::NotDue => (&candidate.queue, format!("consumes this one's delay queue{shown}")),
             Fault::DeclaredOtherwise(keys) => (
-                &candidate.dead_letter,
-                format!("declares this one's dead-letter queue {shown} otherwise: {keys}"),
+                dead_letter_place(candidate, report),
+                format!("declares this one's dead-letter queue{shown} otherwise: {keys}"),
             ),
         };
         report.error(span, format!("the agent at {place} {what}"), fault.remedy());

@@ -53,7 +53,7 @@ pub(super) struct Candidate {
     pub queue: Span,
     /// The exchange's name, or the queue's.
     pub exchange: Span,
-    /// The name of the dead-letter queue, or the queue's.
+    /// The name of the dead-letter queue, in this file or inherited, or the queue's.
     pub dead_letter: Span,
     /// The queues that it declares for its copies.
     pub copies: Vec<CopyQueue>,
@@ -114,8 +114,6 @@ pub(super) fn resolve(
     let queue = amqp.name.as_ref()?.span();
     let dead_letter = spec.dead_letter.as_ref().and_then(|keys| keys.get_ref().queue.as_ref());
     let dead_letter = dead_letter.map(toml::Spanned::span);
-    // One that all agents inherit would not tell which of them is meant.
-    let dead_letter = dead_letter.filter(|span| report.sources.file(span) == file);
     Some(Candidate {
         copies: copy_queues(&definition),
         definition,

@@ -8,7 +8,6 @@ use super::Scope;
 use super::retry::argument_span;
 use crate::config::definition::{Argument, Declare, Source};
 use crate::config::duration::Shown;
-use crate::config::report::quoted;
 use crate::config::source_map::Span;
 use crate::config::spec::{AgentSpec, RetrySpec};
 
@@ -53,7 +52,8 @@ pub(super) fn ask_for_delays(
         && !matches!(stated.as_str(), "failed" | "all")
     {
         let span = argument_span(spec, TYPE).unwrap_or(scope.start.clone());
-        let problem = format!("with {} a message that failed comes again at once", quoted(stated));
+        let shown = scope.report.quote(&span, stated);
+        let problem = format!("with {shown} a message that failed comes again at once");
         scope.report.error(&span, problem, "set it to \"failed\"");
     }
     if let (Some(Argument::Integer(least)), Some(Argument::Integer(most))) =
