@@ -75,9 +75,8 @@ pub(super) fn same_copies(
 
 /// A space and the name of a queue, or nothing where the name may come from what must not be shown.
 fn shown(candidate: &Candidate, name: &str, report: &Report<'_>) -> String {
-    let is_concealed = [&candidate.queue, &candidate.dead_letter]
-        .into_iter()
-        .any(|span| report.is_concealed(span));
+    let from = [&candidate.queue, &candidate.dead_letter, &candidate.delays];
+    let is_concealed = from.into_iter().any(|span| report.is_concealed(span));
     if is_concealed { String::new() } else { format!(" {}", quoted(name)) }
 }
 

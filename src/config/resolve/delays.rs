@@ -66,10 +66,7 @@ fn own_delays(
                 if duration.subsec_nanos() % 1_000_000 != 0 {
                     scope.report.error(
                         &delay.span(),
-                        format!(
-                            "`delays` is {}, and a queue counts in whole milliseconds",
-                            Shown(duration)
-                        ),
+                        "`delays` is not in whole milliseconds, which is how a queue counts",
                         "round it",
                     );
                 }

@@ -55,6 +55,8 @@ pub(super) struct Candidate {
     pub exchange: Span,
     /// The name of the dead-letter queue, in this file or inherited, or the queue's.
     pub dead_letter: Span,
+    /// The waits, or the queue's name.
+    pub delays: Span,
     /// The queues that it declares for its copies.
     pub copies: Vec<CopyQueue>,
 }
@@ -114,6 +116,7 @@ pub(super) fn resolve(
     let queue = amqp.name.as_ref()?.span();
     let dead_letter = spec.dead_letter.as_ref().and_then(|keys| keys.get_ref().queue.as_ref());
     let dead_letter = dead_letter.map(toml::Spanned::span);
+    let delays = spec.retry.as_ref().and_then(|keys| keys.get_ref().delays.as_ref());
     Some(Candidate {
         copies: copy_queues(&definition),
         definition,
@@ -121,6 +124,7 @@ pub(super) fn resolve(
         enabled: spec.enabled.as_ref().is_none_or(|enabled| *enabled.get_ref()),
         name: name_span,
         exchange: amqp.exchange.as_ref().map_or(queue.clone(), toml::Spanned::span),
+        delays: delays.map_or(queue.clone(), toml::Spanned::span),
         dead_letter: dead_letter.unwrap_or(queue.clone()),
         queue,
     })

@@ -37,19 +37,14 @@ pub(super) fn made_of_the_queues(
     let Some(key) = spec.amqp.as_ref().and_then(|amqp| amqp.get_ref().name.as_ref()) else {
         return;
     };
-    let queue = key.get_ref();
+    let (length, own_length) = (name.len(), key.get_ref().len());
     // One whose own name is too long was reported for that.
-    if let Some(suffix) = name.strip_prefix(queue.as_str())
-        && name.len() > BYTES_MAX
-        && queue.len() <= BYTES_MAX
-    {
+    if length > BYTES_MAX && own_length <= BYTES_MAX {
+        let left = BYTES_MAX.saturating_sub(length - own_length);
         scope.report.error(
             &key.span(),
-            format!(
-                "the name of {what}, which is the queue's and `{suffix}`, has {} bytes",
-                name.len()
-            ),
-            format!("shorten the queue's to {}, or {instead}", BYTES_MAX - suffix.len()),
+            format!("the name of {what}, which begins with this one, has {length} bytes"),
+            format!("shorten this one to {left}, or {instead}"),
         );
     }
 }

@@ -7,8 +7,6 @@ use toml::Spanned;
 use super::Scope;
 use super::retry::argument_span;
 use crate::config::definition::{Argument, Declare, Source};
-use crate::config::duration::Shown;
-use crate::config::source_map::Span;
 use crate::config::spec::{AgentSpec, RetrySpec};
 
 const TYPE: &str = "x-delayed-retry-type";
@@ -27,12 +25,11 @@ pub(super) fn ask_for_delays(
     let (Some(first), Some(last)) = (delays.first(), delays.last()) else {
         return;
     };
-    let own = keys.delays.as_ref().map(Spanned::span);
-    let own = own.filter(|span| !scope.is_inherited(span));
     match source.declare {
         Declare::Create => {}
         Declare::Passive | Declare::Skip => {
-            if let Some(span) = own {
+            let own = keys.delays.as_ref().map(Spanned::span);
+            if let Some(span) = own.filter(|span| !scope.is_inherited(span)) {
                 scope.report.warning(
                     &span,
                     "`delays` has no effect: a queue that is not declared here has its own delayed retry",
@@ -59,39 +56,37 @@ pub(super) fn ask_for_delays(
     if let (Some(Argument::Integer(least)), Some(Argument::Integer(most))) =
         (arguments.get(MIN), arguments.get(MAX))
     {
-        rising(spec, own, delays, (*least, *most), scope);
+        rising(spec, keys, delays, (*least, *most), scope);
     }
 }
 
 /// Whether the waits rise, and are what `delays` says.
 fn rising(
     spec: &AgentSpec,
-    own: Option<Span>,
+    keys: &RetrySpec,
     delays: &[Duration],
     (least, most): (i64, i64),
     scope: &mut Scope<'_, '_>,
 ) {
     let argued = argument_span(spec, MAX).or_else(|| argument_span(spec, MIN));
+    let own = keys.delays.as_ref().map(Spanned::span);
     let remedy = if argued.is_some() {
-        "let `x-delayed-retry-max` be at least `x-delayed-retry-min`"
+        "let `x-delayed-retry-max` be at least `x-delayed-retry-min`, and that at least 1"
     } else {
         "let the last of `delays` be at least the first"
     };
-    let span = argued.clone().or(own.clone()).unwrap_or(scope.start.clone());
     if least < 1 || most < least {
         scope.report.error(
-            &span,
-            format!("RabbitMQ refuses a delayed retry that begins with {least} ms and ends with {most} ms"),
+            &argued.or(own).unwrap_or(scope.start.clone()),
+            "RabbitMQ refuses a delayed retry whose last wait is shorter than its first, or no wait at all",
             remedy,
         );
-    } else if let (Some(span), None, [first, _, .., last]) = (own, argued, delays) {
+    } else if let (Some(span), None, [_, _, .., _]) = (own, argued, delays)
+        && !scope.is_inherited(&span)
+    {
         scope.report.warning(
             &span,
-            format!(
-                "RabbitMQ's own delayed retry waits {0}, then {0} longer each time, up to {1}, and knows no delays between",
-                Shown(*first),
-                Shown(*last)
-            ),
+            "RabbitMQ's own delayed retry waits for the first of these, then for that much longer each time, up to the last, and knows none between",
             "give the first and the last, or use `strategy = \"queue\"`",
         );
     }
