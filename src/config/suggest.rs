@@ -99,7 +99,11 @@ fn other_word(key: &str, path: &str) -> Option<String> {
         ("consumer" | "defaults.consumer", "routing_key" | "binding_key") => {
             "write `topic`: it is the binding key"
         }
+        (_, "dead_letter" | "dead_letter_queue" | "dead_letter_exchange") => {
+            "write the table [dead_letter] with `queue` or `exchange` in it"
+        }
         ("dead_letter" | "defaults.dead_letter", "name") => "write `queue`",
+        ("dead_letter" | "defaults.dead_letter", "topic" | "binding_key") => "write `routing_key`",
         _ => return None,
     };
     Some(remedy.to_owned())
@@ -149,6 +153,8 @@ mod tests {
         assert_eq!(remedy("workers"), "it belongs in [consumer]");
         assert_eq!(remedy("queue"), "write `name`: it is the queue's");
         assert_eq!(remedy("routing_key"), "write `topic` in [consumer]: it is the binding key");
+        let table = "write the table [dead_letter] with `queue` or `exchange` in it";
+        assert_eq!(remedy("dead_letter_exchange"), table);
         assert_eq!(remedy("strategy"), "it belongs in [retry]");
         assert_eq!(remedy("url_pattern"), "it belongs in [[backend]]");
         assert!(remedy("zzz").starts_with("remove it; the keys here are host, name"));

@@ -26,12 +26,23 @@ pub(super) fn dead_letter(
     let (dead_letter, span) = match (queue, exchange) {
         (Some(queue), _) => (to_queue(queue, source, scope), queue.span()),
         (None, Some(exchange)) => (to_exchange(exchange, keys, scope), exchange.span()),
-        (None, None) => of_the_source(spec, source, scope)?,
+        (None, None) => of_the_source(spec, keys, source, scope)?,
     };
     // Of what all agents inherit, it is this one's queue that is at odds with it.
     let span = if scope.is_inherited(&span) { queue_span(spec, scope) } else { span };
     loops::check(&dead_letter, &span, source, retry, scope);
     Some(dead_letter)
+}
+
+/// Warns of copies that are asked for, and would go nowhere.
+fn wanted_in_vain(keys: &DeadLetterSpec, scope: &mut Scope<'_, '_>) {
+    if let Some(enabled) = keys.enabled.as_ref().filter(|key| !scope.is_inherited(&key.span())) {
+        scope.report.warning(
+            &enabled.span(),
+            "there is nowhere to put a dead letter: only `declare = \"create\"` makes a queue for them",
+            "name a `queue` or an `exchange`, or messages that fail are kept",
+        );
+    }
 }
 
 /// Whether copies are made, and whether the keys that say so agree.
@@ -160,6 +171,7 @@ fn to_exchange(
 /// Where nothing is stated: to where the broker itself would send it, or to a queue of ours.
 fn of_the_source(
     spec: &AgentSpec,
+    keys: &DeadLetterSpec,
     source: &Source,
     scope: &mut Scope<'_, '_>,
 ) -> Option<(DeadLetter, Span)> {
@@ -174,7 +186,10 @@ fn of_the_source(
     }
     match source.declare {
         Declare::Create => {}
-        Declare::Passive | Declare::Skip => return None,
+        Declare::Passive | Declare::Skip => {
+            wanted_in_vain(keys, scope);
+            return None;
+        }
     }
     let name = dead_letter_queue(&source.queue.name);
     let instead = "name another queue in [dead_letter]";
