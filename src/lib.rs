@@ -22,6 +22,7 @@ pub mod supervisor;
 pub mod threads;
 pub mod agent;
 pub mod broker;
+pub mod audit;
 pub mod delivery;
 pub mod request;
 pub mod backend;

@@ -5,6 +5,7 @@
 //! happens to it happens to it alone.
 
 mod attempt;
+mod audit;
 mod copying;
 mod hold;
 mod judge;
@@ -33,6 +34,7 @@ use crate::config::definition::{AgentDefinition, BrokerAddress, QueueType};
 use crate::settlement::{LastResort, Policy};
 
 use attempt::{Finished, Job, Targets};
+use audit::Audit;
 use copying::Copying;
 use hold::Hold;
 use pace::Pace;
@@ -123,6 +125,7 @@ struct Agent {
     pace: Pace,
     tally: Tally,
     reconnect: Reconnect,
+    audit: Audit,
 }
 
 /// How a session that began came to its end.
@@ -162,6 +165,7 @@ impl Agent {
             pace: Pace::new(definition.max_rate),
             tally: Tally::new(Arc::clone(&definition.name), Instant::now()),
             reconnect: Reconnect::new(definition.reconnect.clone()),
+            audit: Audit::default(),
             definition,
         }
     }
@@ -199,6 +203,7 @@ impl Agent {
                 match self.meanwhile(opening).await {
                     None => return Err(Finish::Ordered),
                     Some(Ok(session)) => {
+                        self.audit.begin(&definition, address, session.server());
                         line::connected(&definition, address, &session, self.reconnect.failures());
                         return Ok(session);
                     }

@@ -4,6 +4,7 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use reqwest::redirect;
+use url::Url;
 
 use super::BackendError;
 use crate::config::definition::{BackendDefinition, Http2};
@@ -78,6 +79,16 @@ impl Clients {
         let client = Rc::new(self.make(&key)?);
         self.entries.push((key, Rc::downgrade(&client)));
         Ok(client)
+    }
+
+    /// A client of its own for a question at `url`, which is asked seldom.
+    pub(super) fn for_inquiry(
+        &self,
+        url: &Url,
+        tls: &TlsSettings,
+    ) -> Result<reqwest::Client, BackendError> {
+        let tls = (url.scheme() == "https").then(|| tls.clone());
+        self.make(&Key { tls, http2: Http2::Never })
     }
 
     fn make(&self, key: &Key) -> Result<reqwest::Client, BackendError> {

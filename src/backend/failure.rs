@@ -84,7 +84,7 @@ fn is_garbage(cause: &(dyn Error + 'static)) -> bool {
 
 /// The innermost cause in a line: no URL, which may hold secrets in its query, and no control
 /// characters, which a peer may send to deceive a reader of the log.
-fn cause_text(error: &reqwest::Error) -> String {
+pub(super) fn cause_text(error: &reqwest::Error) -> String {
     let text = causes(error).last().map_or_else(|| "unknown".to_owned(), ToString::to_string);
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(TEXT_CHARS_MAX).collect()
 }

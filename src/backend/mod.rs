@@ -8,6 +8,7 @@ mod clients;
 mod content;
 mod failure;
 mod hosts;
+mod inquiry;
 mod retry_after;
 
 use std::cell::RefCell;
@@ -24,6 +25,7 @@ use url::{Position, Url};
 pub use self::clients::Clients;
 use self::content::{Begun, MarkedBody};
 use self::hosts::Hosts;
+pub use self::inquiry::inquire;
 use crate::config::definition::BackendDefinition;
 use crate::delivery::Message;
 use crate::outcome::{NotSent, Reply, StatusPolicy, Unanswered};

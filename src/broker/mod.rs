@@ -10,6 +10,7 @@ mod arguments;
 mod closing;
 mod ended;
 mod greeting;
+mod inspection;
 mod login;
 pub mod properties;
 mod publisher;
@@ -22,6 +23,7 @@ mod topology;
 
 pub use amended::{Added, Fate, Removed};
 pub use ended::Ended;
+pub use inspection::{Answer, Inspection};
 pub use publisher::{Copy, CopyQueue, NotSafe, Publisher, Publishers};
 pub use server::Server;
 pub use session::{Event, Session};

@@ -38,7 +38,7 @@ pub(super) async fn declare(
     Ok(())
 }
 
-async fn declare_exchange(
+pub(super) async fn declare_exchange(
     channel: &Channel,
     closing: &Closing,
     exchange: &Exchange,
@@ -57,7 +57,7 @@ async fn declare_exchange(
         .await
 }
 
-async fn declare_queue(
+pub(super) async fn declare_queue(
     channel: &Channel,
     closing: &Closing,
     queue: &Queue,

@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand, and the exit codes that they share.
 
 pub mod check;
+mod online;
 mod run;
 
 use std::path::PathBuf;
@@ -31,6 +32,7 @@ struct Arguments {
 const EXAMPLES: &str = "\
 Examples:
   amqp-agentd check                         every problem in /etc/amqp-agentd, before it matters
+  amqp-agentd check --online                the same, and what the brokers say
   amqp-agentd run --agents ./agents.d       the daemon in the foreground; Ctrl-C drains and stops it
   kill -HUP $(pidof amqp-agentd)            read the files again; what is unchanged is not touched
 
@@ -44,7 +46,7 @@ enum Command {
     Run(Files),
     /// Print every problem in every file; silent when there is none
     #[command(after_help = PROBLEMS)]
-    Check(Files),
+    Check(Checked),
 }
 
 const SIGNALS: &str = "\
@@ -58,7 +60,21 @@ A broken agent file is told in the log and does not keep the others from running
 
 const PROBLEMS: &str = "\
 Each problem is a line on standard error, file:line:column: problem; remedy. The exit code is 78 if
-any is an error, and 0 if there are none or only warnings. No broker and no backend is asked.";
+any is an error, and 0 if there are none or only warnings. No broker and no backend is asked.
+
+With --online each broker of each agent is asked as well, and nothing is changed there: whether it
+can be reached and takes the login, whether queue and exchanges are there as the file says and may be
+used, and what the audit of the queue finds. Then the exit code is 78 also for what can't work at the
+broker, such as a refused login, and 1 for a broker that can't be reached.";
+
+#[derive(Debug, Args)]
+struct Checked {
+    #[command(flatten)]
+    files: Files,
+    /// Ask the brokers too: each agent logs in and asks for its queue, and nothing is changed
+    #[arg(long)]
+    online: bool,
+}
 
 #[derive(Debug, Args)]
 struct Files {
@@ -85,8 +101,13 @@ pub fn main() -> ExitCode {
     };
     let code = match arguments.command {
         Command::Run(files) => run::run(&files.into()),
-        Command::Check(files) => {
-            let checked = check::check(&files.into(), &ProcessEnvironment, &mut std::io::stderr());
+        Command::Check(Checked { files, online }) => {
+            let (paths, mut out) = (files.into(), std::io::stderr());
+            let checked = if online {
+                online::check(&paths, &ProcessEnvironment, &mut out)
+            } else {
+                check::check(&paths, &ProcessEnvironment, &mut out)
+            };
             // Where nobody can be told, the exit code still tells.
             checked.unwrap_or(FAILED)
         }

@@ -19,6 +19,7 @@ pub mod duration;
 pub mod error;
 mod interpolate;
 mod main_file;
+pub mod place;
 mod read;
 mod report;
 mod resolve;

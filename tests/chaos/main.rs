@@ -48,7 +48,7 @@ mod run;
 mod site;
 
 #[cfg(test)]
-#[expect(unused_imports, reason = "the tests of `e2e` use the rest")]
+#[expect(unused_imports, dead_code, reason = "the tests of `e2e` use the rest")]
 #[path = "../e2e/support/mod.rs"]
 mod support;
 

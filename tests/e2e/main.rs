@@ -39,6 +39,9 @@ mod many_agents;
 mod odd_headers;
 
 #[cfg(test)]
+mod online;
+
+#[cfg(test)]
 mod publishing;
 
 #[cfg(test)]

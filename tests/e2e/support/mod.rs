@@ -4,7 +4,6 @@
     unreachable_pub,
     reason = "one test binary: everything here is for the modules beside it"
 )]
-#![expect(dead_code, reason = "the tests that use the rest come with the daemon")]
 
 pub mod agent;
 pub mod amqp;

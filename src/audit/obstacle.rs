@@ -1,0 +1,152 @@
+//! What keeps an agent from working at a broker at all, as the broker said when asked.
+
+use std::fmt;
+
+use super::finding::Weight;
+use crate::broker::{Answer, Inspection};
+use crate::config::definition::{AgentDefinition, DeadLetter, Declare};
+
+/// What keeps an agent from working, or will unless it is mended by then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Obstacle {
+    /// It is not there.
+    Missing {
+        /// What.
+        what: What,
+        /// The agent declares it when it starts.
+        declared: bool,
+    },
+    /// The broker refuses it.
+    Refused {
+        /// What.
+        what: What,
+        /// The reply code.
+        code: u16,
+        /// The reply text.
+        text: String,
+    },
+}
+
+/// What an agent asks a broker for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// Its queue.
+    Queue,
+    /// Its exchange.
+    Exchange,
+    /// The queue of this name, for dead letters.
+    DeadLetterQueue(String),
+    /// The exchange of this name, for dead letters.
+    DeadLetterExchange(String),
+}
+
+/// What stands in the way of an agent that starts now.
+#[must_use]
+pub fn obstacles(definition: &AgentDefinition, inspection: &Inspection) -> Vec<Obstacle> {
+    let declares = definition.source.declare == Declare::Create;
+    let exchange = inspection.exchange.as_ref().map(|said| (What::Exchange, said, declares));
+    let queue = (What::Queue, &inspection.queue, declares);
+    let target = definition.dead_letter.as_ref().zip(inspection.dead_letter.as_ref());
+    // What dead letters need is declared when the first one comes, and no news before.
+    let is_news =
+        |target: &DeadLetter, said: &Answer| !(target.declare && *said == Answer::Missing);
+    let dead_letter = target
+        .filter(|(target, said)| is_news(target, said))
+        .map(|(target, said)| (dead_letter(target), said, false));
+    let asked = [exchange, Some(queue), dead_letter].into_iter().flatten();
+    asked.filter_map(|(what, said, declared)| obstacle(what, said, declared)).collect()
+}
+
+fn dead_letter(target: &DeadLetter) -> What {
+    match &target.routing_key {
+        Some(queue) if target.exchange.is_empty() => What::DeadLetterQueue(queue.clone()),
+        Some(_) | None => What::DeadLetterExchange(target.exchange.clone()),
+    }
+}
+
+fn obstacle(what: What, said: &Answer, declared: bool) -> Option<Obstacle> {
+    match said {
+        Answer::Fine => None,
+        Answer::Missing => Some(Obstacle::Missing { what, declared }),
+        Answer::Refused { code, text } => {
+            Some(Obstacle::Refused { what, code: *code, text: text.clone() })
+        }
+    }
+}
+
+impl Obstacle {
+    /// How much it matters.
+    pub(super) fn weight(&self) -> Weight {
+        match self {
+            // 405: in exclusive use, of the daemon whose files these are perhaps.
+            Self::Missing { declared: true, .. } | Self::Refused { code: 405, .. } => Weight::Note,
+            Self::Missing { declared: false, .. } | Self::Refused { .. } => Weight::Error,
+        }
+    }
+
+    /// As [`Finding::keys`](super::Finding::keys).
+    pub(super) fn keys(&self) -> &'static [&'static [&'static str]] {
+        let (Self::Missing { what, .. } | Self::Refused { what, .. }) = self;
+        match what {
+            What::Queue => &[&["async/amqp", "name"]],
+            What::Exchange => &[&["async/amqp", "exchange"]],
+            What::DeadLetterQueue(_) | What::DeadLetterExchange(_) => &[
+                &["dead_letter", "queue"],
+                &["dead_letter", "exchange"],
+                &["async/amqp", "arguments", "x-dead-letter-exchange"],
+            ],
+        }
+    }
+
+    /// As [`Finding::remedy`](super::Finding::remedy).
+    pub(super) fn remedy(&self) -> &'static str {
+        match self {
+            Self::Missing { declared: true, .. } => "nothing: it is declared when the agent starts",
+            Self::Missing { what, .. } => match what {
+                What::Queue => "declare it, mend the name, or set `declare = \"create\"`",
+                What::Exchange => "declare it, mend the name, or remove `exchange`",
+                What::DeadLetterQueue(_) | What::DeadLetterExchange(_) => {
+                    "declare it, or name another in [dead_letter]"
+                }
+            },
+            Self::Refused { code: 403, .. } => {
+                "give the user the permission, see `rabbitmqctl set_permissions`"
+            }
+            Self::Refused { code: 405, .. } => "nothing, if it is the running daemon that uses it",
+            Self::Refused { code: 406, .. } => {
+                "let the file say what the broker has, or set `declare = \"passive\"`"
+            }
+            Self::Refused { .. } => "mend what the broker names",
+        }
+    }
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing { what, .. } => write!(formatter, "{what} does not exist")?,
+            Self::Refused { what, code, text } => {
+                write!(formatter, "the broker refuses {what}: {code} {text}")?;
+            }
+        }
+        let (Self::Missing { what, .. } | Self::Refused { what, .. }) = self;
+        match what {
+            What::Queue | What::Exchange => Ok(()),
+            What::DeadLetterQueue(_) | What::DeadLetterExchange(_) => formatter
+                .write_str(", so that they would be kept and take their places in the window"),
+        }
+    }
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Queue => formatter.write_str("the queue"),
+            Self::Exchange => formatter.write_str("the exchange"),
+            Self::DeadLetterQueue(name) => write!(formatter, "the queue `{name}` for dead letters"),
+            Self::DeadLetterExchange(name) => {
+                write!(formatter, "the exchange `{name}` for dead letters")
+            }
+        }
+    }
+}
