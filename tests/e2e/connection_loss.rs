@@ -8,7 +8,7 @@ use crate::support::backend::Request;
 use crate::support::wait::eventually;
 use crate::support::{
     Agent, Backend, Broker, Daemon, Direction, Flow, Gate, Message, PrivateNode, Proxy, Publisher,
-    Reply, Vhost, on_every_release,
+    Reply, Vhost, on_a_private_node_of_every_release, on_every_release,
 };
 
 /// What is published before a session ends; more than the window, so that some is never sent.
@@ -291,18 +291,6 @@ async fn a_proxy_whose_broker_is_away_is_not_taken_for_a_refused_login() {
 }
 
 // ------------------------------------------------------------------------------ the broker
-
-/// Runs `test` on a private node of each release.
-async fn on_a_private_node_of_every_release<T>(test: fn(PrivateNode) -> T)
-where
-    T: Future<Output = ()> + Send + 'static,
-{
-    let mut runs = tokio::task::JoinSet::new();
-    for broker in Broker::all() {
-        runs.spawn(async move { test(PrivateNode::lease(broker.release).await).await });
-    }
-    runs.join_all().await;
-}
 
 #[tokio::test]
 async fn a_broker_that_is_stopped_and_started_is_consumed_from_again_and_nothing_is_lost() {

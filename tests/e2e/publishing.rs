@@ -12,11 +12,14 @@ use amqp_agentd::config::{self, ProcessEnvironment};
 use amqp_agentd::settlement::Settlement;
 use bytes::Bytes;
 use serde_json::json;
-use tokio::task::LocalSet;
+use tokio::task::{JoinSet, LocalSet};
 
 use crate::support::amqp::{field, long_string};
 use crate::support::wait::within;
-use crate::support::{Agent, Message, Publisher, Vhost, on_every_release};
+use crate::support::{
+    Agent, Message, PrivateNode, Publisher, Vhost, on_a_private_node_of_every_release,
+    on_every_release,
+};
 
 /// Runs `test` on each release, as agents live: on a thread with a runtime of its own.
 async fn on_every_release_alone<T: Future<Output = ()> + 'static>(
@@ -258,6 +261,81 @@ async fn what_the_broker_refuses_one_agent_disturbs_no_copy_of_another() {
         assert_eq!(publish(&poor, to("copies", "last")).await, Ok(()));
         Publisher::connect(&vhost).await.wait_for_ready("copies", 201).await;
         assert_eq!(vhost.wait_for_connections(1).await.len(), 1);
+    })
+    .await;
+}
+
+// ------------------------------------------------------------------------------ the broker
+
+/// Starts to publish the copies numbered `numbers`; what is told of each.
+fn start(copies: &Copies, numbers: std::ops::Range<u32>) -> JoinSet<(u32, Result<(), NotSafe>)> {
+    let mut told = JoinSet::new();
+    for number in numbers {
+        let copies = copies.clone();
+        let mut copy = declared(QueueType::Quorum, "copies", "");
+        copy.body = number.to_string().into();
+        told.spawn_local(async move { (number, publish(&copies, copy).await) });
+    }
+    told
+}
+
+/// Takes all that is in the queue `copies`: the bodies, sorted.
+async fn bodies(publisher: &mut Publisher) -> Vec<u32> {
+    let mut bodies = Vec::new();
+    while let Some((_, body)) = publisher.get("copies").await {
+        bodies.push(String::from_utf8(body).unwrap().parse().unwrap());
+    }
+    bodies.sort_unstable();
+    bodies
+}
+
+async fn set_watermark(node: &PrivateNode, share: &str) {
+    node.eval(&format!("vm_memory_monitor:set_vm_memory_high_watermark({share}).")).await;
+}
+
+#[tokio::test]
+async fn during_an_alarm_no_copy_is_safe_and_afterwards_each_is_there_once() {
+    on_a_private_node_of_every_release(|node| {
+        alone(move || async move {
+            let vhost = node.broker.vhost();
+            let mut publishers = Publishers::default();
+            let copies = copies(&mut publishers, &vhost, "orders");
+            let other = self::copies(&mut publishers, &vhost, "others");
+            assert_eq!(start(&copies, 0..10).join_all().await.len(), 10);
+            let mut blocked = copies.blocked();
+            set_watermark(&node, "0").await;
+            let mut count = 10;
+            // The alarm takes a moment to reach the connection.
+            let mut held = loop {
+                let mut one = start(&copies, count..count + 1);
+                count += 1;
+                tokio::select! {
+                    told = one.join_next() => assert!(matches!(told, Some(Ok((_, Ok(())))))),
+                    _ = blocked.wait_for(|blocked| *blocked) => break one,
+                }
+            };
+            assert!(copies.is_blocked() && !other.is_blocked());
+            let mut publisher = Publisher::connect(&vhost).await;
+            assert_eq!(publisher.depth("copies").await.0, count - 1);
+            // Others that come meanwhile wait too, and so does a new queue.
+            let mut more = start(&other, count..count + 50);
+            let elsewhere = declared(QueueType::Classic, "elsewhere", "1");
+            let mut blocked = other.blocked();
+            let new = self::copies(&mut publishers, &vhost, "new");
+            let elsewhere = async { assert_eq!(publish(&new, elsewhere).await, Ok(())) };
+            let cleared = async {
+                blocked.wait_for(|blocked| *blocked).await.unwrap();
+                assert!(held.try_join_next().is_none() && more.try_join_next().is_none());
+                assert_eq!(publisher.depth("copies").await.0, count - 1);
+                set_watermark(&node, "0.9").await;
+            };
+            tokio::join!(elsewhere, cleared);
+            for told in held.join_all().await.into_iter().chain(more.join_all().await) {
+                assert_eq!(told.1, Ok(()));
+            }
+            assert_eq!(bodies(&mut publisher).await, (0..count + 50).collect::<Vec<_>>());
+            blocked.wait_for(|blocked| !*blocked).await.unwrap();
+        })
     })
     .await;
 }

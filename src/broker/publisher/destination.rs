@@ -6,11 +6,10 @@ use std::time::Duration;
 use amqprs::FieldValue;
 use amqprs::channel::{Channel, ExchangeDeclareArguments, QueueDeclareArguments};
 use tokio::sync::watch;
-use tokio::time::Instant;
 
 use super::connection::Link;
 use super::known::Need;
-use super::progress::Progress;
+use super::progress::{self, Progress};
 use super::{Copy, CopyQueue};
 use crate::broker::arguments;
 use crate::broker::closing::Closing;
@@ -32,9 +31,7 @@ pub(super) async fn ready(
             told?;
             continue;
         }
-        progress.send_modify(|progress| progress.began(Instant::now()));
-        let told = ask(link, &need).await;
-        progress.send_modify(|progress| progress.answered(1, Instant::now()));
+        let told = progress::ask(progress, ask(link, &need)).await;
         if let Ok(()) | Err(Ended::ChannelClosed { .. }) = told {
             link.known.tell(need, told.clone());
         }

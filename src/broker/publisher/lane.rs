@@ -84,9 +84,12 @@ impl Lane {
             }
             self.leave().await;
         }
-        let open = match self.open.take() {
-            Some(open) => open,
-            None => OpenLane::open(self.connector.link().await?, self.progress.clone()).await?,
+        let open = if let Some(open) = self.open.take() {
+            open
+        } else {
+            let link = self.connector.link().await?;
+            let opening = OpenLane::open(link, self.progress.clone());
+            progress::ask(&self.progress, opening).await?
         };
         let open = self.open.insert(open);
         destination::ready(&open.link, copy, &self.progress).await?;

@@ -39,6 +39,20 @@ impl Progress {
     }
 }
 
+/// Asks the broker something, which counts as one more answer that is waited for.
+pub(super) async fn ask<T, E>(
+    progress: &watch::Sender<Progress>,
+    question: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    progress.send_modify(|progress| progress.began(Instant::now()));
+    let answer = question.await;
+    progress.send_modify(|progress| match answer {
+        Ok(_) => progress.answered(1, Instant::now()),
+        Err(_) => progress.gone(1, Instant::now()),
+    });
+    answer
+}
+
 /// Waits until answers have failed to come for [`STALL`], and gives how it stands then.
 pub(super) async fn stalled(progress: &mut watch::Receiver<Progress>) -> Progress {
     loop {

@@ -228,6 +228,7 @@ async fn a_broker_that_does_not_confirm_is_waited_for_and_told_of() {
     let test = async {
         let mut publishers = Publishers::default();
         let (publisher, mut peer, answers) = published(&mut publishers, &["1"]).await;
+        let brokers = publishers.connectors[0].brokers.clone();
         assert!(!publisher.is_blocked());
         tokio::time::pause();
         let mut blocked = publisher.blocked();
@@ -237,12 +238,18 @@ async fn a_broker_that_does_not_confirm_is_waited_for_and_told_of() {
         peer.expect(CHANNEL_OPEN).await;
         tokio::time::sleep(rpc::ANSWER_MAX * 2).await;
         assert!(publisher.is_blocked());
+        // One that has nothing there yet is held up just the same.
+        let other = publishers.get(&brokers, "others");
+        let others = start(&other, copy("other"));
+        peer.expect(CHANNEL_OPEN).await;
+        other.blocked().wait_for(|blocked| *blocked).await.unwrap();
         tokio::time::resume();
         peer.confirm(1, BASIC_ACK, 1, 0).await;
         assert_eq!(told(answers).await, [("1", Ok(()))]);
         blocked.wait_for(|blocked| !*blocked).await.unwrap();
         peer.send(2, (20, 11), &[0; 4]).await;
         peer.expect(EXCHANGE_DECLARE).await;
+        drop(others);
         peer.send(2, (40, 11), &[]).await;
         let mut seen = Vec::new();
         while seen.len() < 2 {

@@ -29,7 +29,7 @@ pub use backend::Backend;
 pub use broker::{Broker, on_every_release};
 pub use daemon::Daemon;
 pub use gate::Gate;
-pub use node::PrivateNode;
+pub use node::{PrivateNode, on_a_private_node_of_every_release};
 pub use proxy::{Direction, Flow, Proxy};
 pub use publisher::Publisher;
 pub use reply::Reply;

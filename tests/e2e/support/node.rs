@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use tokio::process::Command;
 use tokio::sync::{Mutex, MutexGuard};
+use tokio::task::JoinSet;
 
 use super::broker::{Broker, own_dir, script, start_for_this_process};
 
@@ -92,4 +93,16 @@ impl PrivateNode {
         }
         Err(String::from_utf8_lossy(&output.stderr).into_owned())
     }
+}
+
+/// Runs `test` on a private node of each release.
+pub async fn on_a_private_node_of_every_release<T>(test: fn(PrivateNode) -> T)
+where
+    T: Future<Output = ()> + Send + 'static,
+{
+    let mut runs = JoinSet::new();
+    for broker in Broker::all() {
+        runs.spawn(async move { test(PrivateNode::lease(broker.release).await).await });
+    }
+    runs.join_all().await;
 }

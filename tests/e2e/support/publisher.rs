@@ -59,10 +59,14 @@ impl Publisher {
     }
 
     /// Takes the next message of a queue: the octets of its properties, and its body.
-    pub async fn get(&mut self, queue: &str) -> (Vec<u8>, Vec<u8>) {
+    pub async fn get(&mut self, queue: &str) -> Option<(Vec<u8>, Vec<u8>)> {
         let arguments = [&[0, 0][..], &short_string(queue), &[1]].concat();
         self.send(&method(CHANNEL, 60, 70, &arguments)).await;
-        within("basic.get-ok", self.expect(60, 71)).await;
+        match within("an answer to basic.get", self.receive()).await {
+            (60, 71, _) => {}
+            (60, 72, _) => return None,
+            other => panic!("{}", describe(&other)),
+        }
         // Class, weight and the body's size stand before the properties.
         let header = self.receive_frame().await.1;
         let (size, properties) = header[4..].split_first_chunk().expect("a content header");
@@ -71,7 +75,7 @@ impl Publisher {
         while body.len() < size {
             body.extend(self.receive_frame().await.1);
         }
-        (properties.to_vec(), body)
+        Some((properties.to_vec(), body))
     }
 
     /// How many messages of a queue wait for a consumer, and how many consumers there are: exact
