@@ -9,8 +9,8 @@
 //! ```
 //!
 //! The backend is a little unreliable on purpose: it fails the first try of every 25th order, which
-//! the daemon repeats at once, and refuses every 100th the first time that it comes, which the daemon
-//! gives back to the queue after a wait and then hands out again.
+//! the daemon repeats at once, and the first three of every 60th, which comes again from a delay
+//! queue. It refuses every 100th, which becomes a dead letter.
 
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
@@ -40,6 +40,7 @@ type Failure = Box<dyn Error + Send + Sync>;
 
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 const CONSUMER_WAIT_MAX: Duration = Duration::from_secs(30);
+const FAILS_LONGER_EVERY: u64 = 60;
 const FAILS_FIRST_EVERY: u64 = 25;
 const REFUSED_EVERY: u64 = 100;
 
@@ -147,18 +148,21 @@ struct Ledger {
     tries: HashMap<u64, u32>,
     delivered: HashSet<u64>,
     refused: HashSet<u64>,
-    requests: u64,
 }
 
 impl Ledger {
     fn answer(&mut self, order: u64) -> StatusCode {
-        self.requests += 1;
         let tries = self.tries.entry(order).or_default();
         *tries += 1;
-        if order.is_multiple_of(REFUSED_EVERY) && *tries == 1 {
+        let failures = match order {
+            _ if order.is_multiple_of(FAILS_LONGER_EVERY) => 3,
+            _ if order.is_multiple_of(FAILS_FIRST_EVERY) => 1,
+            _ => 0,
+        };
+        if order.is_multiple_of(REFUSED_EVERY) {
             self.refused.insert(order);
             StatusCode::UNPROCESSABLE_ENTITY
-        } else if order.is_multiple_of(FAILS_FIRST_EVERY) && *tries == 1 {
+        } else if *tries <= failures {
             StatusCode::INTERNAL_SERVER_ERROR
         } else {
             self.delivered.insert(order);
@@ -168,7 +172,13 @@ impl Ledger {
 
     fn counts(&self) -> String {
         let (delivered, refused) = (self.delivered.len(), self.refused.len());
-        format!("requests={}\ndelivered={delivered}\nrefused={refused}\n", self.requests)
+        let tried = |tries: fn(u32) -> bool| {
+            self.delivered
+                .iter()
+                .filter(move |order| self.tries.get(order).is_some_and(|n| tries(*n)))
+        };
+        let (at_once, later) = (tried(|n| n == 2).count(), tried(|n| n > 2).count());
+        format!("delivered={delivered}\nat_once={at_once}\nlater={later}\nrefused={refused}\n")
     }
 }
 

@@ -62,7 +62,7 @@ impl Agent {
     pub(super) fn copy(&mut self, key: Key, to: CopyTo, report: &Report, chance: f64) {
         let Some(held) = self.window.get(key) else { return };
         let name = self.targets.get(report.target).name();
-        let failed = Failed::new(held, name, report);
+        let mut failed = Failed::new(held, name, report);
         let failure = failure(&self.definition.name, held, &self.targets, &failed, report);
         let message = held.delivery.message();
         let source = &self.definition.source;
@@ -83,6 +83,8 @@ impl Agent {
             }
         };
         if let Some(copy) = copy {
+            let by_name = copy.exchange.is_empty();
+            failed.to = Some(if by_name { &copy.routing_key } else { &copy.exchange }.clone());
             held.leaving = Some(Box::new(Leaving { to, copy, failed, not_safe: 0 }));
             return self.publish(key);
         }
@@ -203,6 +205,7 @@ impl Leaving {
                 status: Some(422),
                 reply: "status 422".to_owned(),
                 attempt: 1,
+                to: None,
             },
             not_safe: 0,
         }

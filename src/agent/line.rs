@@ -102,6 +102,8 @@ pub(super) struct Failed {
     pub(super) reply: String,
     /// Tries in all.
     pub(super) attempt: u32,
+    /// Where its copy went: a queue, by the default exchange, or an exchange.
+    pub(super) to: Option<String>,
 }
 
 impl Failed {
@@ -111,6 +113,7 @@ impl Failed {
             status: status(report),
             reply: report.reply.to_string(),
             attempt: attempt_number(held),
+            to: None,
         }
     }
 }
@@ -168,6 +171,7 @@ pub(super) fn failed(
         status = failed.status,
         attempt = failed.attempt,
         action = action.text(),
+        to = failed.to.as_deref(),
         reason = action.reason().map(tracing::field::display),
         wait_ms = wait.map(millis),
         "not delivered: {}",

@@ -153,6 +153,7 @@ async fn each_message_that_did_not_simply_succeed_has_one_closing_line() {
     assert_eq!(refused["attempt"], 1);
     assert_eq!(refused["action"], "dead-lettered");
     assert_eq!(refused["reason"], "refused");
+    assert_eq!(refused["to"], "orders.dead");
     let late = line("late");
     assert_eq!((&late["level"], &late["attempt"]), (&"INFO".into(), &2.into()));
     assert_eq!(late["message"], "delivered at last");
