@@ -54,6 +54,16 @@ impl Environment for Credentials {
 }
 
 #[test]
+fn dev_null_is_a_main_file_without_settings() {
+    let agents = tempfile::tempdir().unwrap();
+    fs::write(agents.path().join("orders.toml"), agent_text("")).unwrap();
+    let (main, agents_dir) = (PathBuf::from("/dev/null"), agents.path().to_owned());
+    let loaded = load(&Paths { main: Some(main), agents: Some(agents_dir) }, &NoEnvironment);
+    assert_eq!(loaded.problems, []);
+    assert_eq!(loaded.agents.len(), 1);
+}
+
+#[test]
 fn a_rate_at_which_the_broker_takes_the_window_back_is_warned_about() {
     for (rate, prefetch_count, warned) in
         [("0.08", 100, true), ("0.09", 100, false), ("0.01", 12, false), ("0", 100, false)]
