@@ -3,13 +3,14 @@
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::{APPLICATION_HEADERS_MAX, HEADER_BYTES_MAX};
+use crate::copies::headers as notes;
 use crate::delivery::{Field, Message};
 
 /// Before the name of an application header.
 const PREFIX: &str = "x-amqp-header-";
 
 /// Headers that this daemon puts on the copies it publishes: its own notes, not the application's.
-const NOTES_PREFIX: &[u8] = b"x-agent-";
+const NOTES_PREFIX: &[u8] = notes::PREFIX.as_bytes();
 
 /// Trace context goes under its own names (W3C Trace Context, W3C Baggage).
 const TRACE: [&str; 3] = ["traceparent", "tracestate", "baggage"];
@@ -47,7 +48,12 @@ pub(super) fn insert(headers: &mut HeaderMap, message: &Message, attempt: u32) {
     }
     headers.insert("x-amqp-redelivered", boolean(message.redelivered));
     headers.insert("x-amqp-attempt", HeaderValue::from(attempt));
-    insert_application(headers, properties.headers().collect());
+    let mut table: Vec<_> = properties.headers().collect();
+    // What a delay queue has left there: a retry is to look like the first try.
+    if table.iter().any(|(name, _)| *name == notes::ATTEMPTS.as_bytes()) {
+        table.retain(|(name, _)| !notes::DEATHS.iter().any(|(death, _)| death.as_bytes() == *name));
+    }
+    insert_application(headers, table);
 }
 
 /// Adds the application's headers within the limits, in the order of their names: a table has

@@ -58,6 +58,11 @@ async fn a_message_comes_back_from_its_delay_queues_as_it_was_until_it_is_delive
             ] {
                 assert_eq!(seen(&requests, header), values.map(Some), "{kind}");
             }
+            let names = |request: &Request| {
+                let names = request.headers.iter().map(|(name, _)| name.clone());
+                names.collect::<Vec<_>>()
+            };
+            assert_eq!(names(&requests[3]), names(&requests[0]), "the same request each time");
             for (delay, ttl) in [("100ms", 100), ("200ms", 200)] {
                 let name = format!("{queue}.retry.{delay}");
                 let declared = vhost.queue(&name).expect("it was declared").all;
