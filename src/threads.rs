@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{self, JoinError, JoinSet, LocalSet};
 
 use crate::agent::{Context, Finish, Order, State};
-use crate::backend::Clients;
+use crate::backend::{Clients, Groups};
 use crate::broker::Publishers;
 use crate::config::definition::AgentDefinition;
 
@@ -82,7 +82,9 @@ impl Threads {
         life: Life,
     ) -> io::Result<(Self, mpsc::UnboundedReceiver<Ending>)> {
         let (endings, received) = mpsc::unbounded_channel();
-        let threads = (0..count.get()).map(|number| Thread::start(number, life, endings.clone()));
+        let groups = Arc::new(Groups::default());
+        let start = |number| Thread::start(number, life, endings.clone(), Arc::clone(&groups));
+        let threads = (0..count.get()).map(start);
         Ok((Self { threads: threads.collect::<io::Result<_>>()?, next: 0 }, received))
     }
 
@@ -118,12 +120,13 @@ impl Thread {
         number: usize,
         life: Life,
         endings: mpsc::UnboundedSender<Ending>,
+        groups: Arc<Groups>,
     ) -> io::Result<Self> {
         let (commands, received) = mpsc::channel(QUEUE);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let handle =
             std::thread::Builder::new().name(format!("agents-{number}")).spawn(move || {
-                LocalSet::new().block_on(&runtime, lives(received, endings, life));
+                LocalSet::new().block_on(&runtime, lives(received, endings, groups, life));
                 // A name look-up that hangs must not keep the daemon from ending.
                 runtime.shutdown_background();
             })?;
@@ -135,6 +138,7 @@ impl Thread {
 async fn lives(
     mut commands: mpsc::Receiver<Command>,
     endings: mpsc::UnboundedSender<Ending>,
+    groups: Arc<Groups>,
     life: Life,
 ) {
     let clients = Rc::new(RefCell::new(Clients::default()));
@@ -146,7 +150,8 @@ async fn lives(
             command = commands.recv() => match command {
                 Some(Command::Start(Start { id, definition, orders, state })) => {
                     let (clients, publishers) = (Rc::clone(&clients), Rc::clone(&publishers));
-                    let context = Context { clients, publishers, orders, state };
+                    let groups = Arc::clone(&groups);
+                    let context = Context { clients, groups, publishers, orders, state };
                     let task = lives.spawn_local(life(definition, context));
                     ids.insert(task.id(), id);
                 }

@@ -24,6 +24,8 @@ pub(super) struct Report {
     pub(super) outcome: Outcome,
     /// The start of the body of a failing reply.
     pub(super) excerpt: Bytes,
+    /// When the request began.
+    pub(super) started: Instant,
     /// From request to reply.
     pub(super) took: Duration,
 }
@@ -154,6 +156,6 @@ impl Targets {
     fn report(&self, target: usize, answer: Answer, started: Instant) -> Report {
         let Answer { reply, excerpt } = answer;
         let outcome = judge(&reply, self.get(target).policy());
-        Report { target, reply, outcome, excerpt, took: started.elapsed() }
+        Report { target, reply, outcome, excerpt, started, took: started.elapsed() }
     }
 }

@@ -15,7 +15,7 @@ use super::{Agent, Targets};
 use crate::backoff::{self, Strategy};
 use crate::broker::{Copy, Ended, NotSafe, Publisher, Session};
 use crate::copies::{self, Failure};
-use crate::outcome::{Outcome, Reply};
+use crate::outcome::Reply;
 use crate::settlement::{CopyTo, Reason, Settlement, requeue_later};
 
 /// How often a trouble that stays the same is said again.
@@ -90,7 +90,7 @@ impl Agent {
         }
         // Its headers are too large to carry more: it has to go round itself.
         let decision = requeue_later(None, held.attempts, &self.policy, chance);
-        self.keep(key, decision, Outcome::Refused, Some(report), chance);
+        self.keep(key, decision, Some(report), chance);
     }
 
     /// Publishes the copy of a message, once more or for the first time.

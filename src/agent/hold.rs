@@ -4,46 +4,58 @@
 //! window is kept unsettled, so that the broker sends no more and counts nothing, and one
 //! message at a time is tried as a probe. A long hold gives the window back and probes without
 //! a message.
+//!
+//! A hold has two reasons, and may have both: hosts that cannot be reached, which every agent
+//! that shares them knows of, and what a backend answers to this agent, a *breaker* each. When
+//! the first is over the hold goes on until one message was answered, but nobody is told.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::breaker::{Breaker, Sign};
 use super::window::Key;
 use crate::backoff;
-use crate::outcome::Outcome;
 
-/// So many credential or endpoint faults in a row are the backend's, not the message's.
-const UNWELL_IN_A_ROW: u32 = 3;
+/// The longest that a hold keeps the window once it was given back before; where it is to be
+/// kept longer to begin with, that. Well below RabbitMQ's `consumer_timeout` of 30 minutes.
+const KEPT_MAX: Duration = Duration::from_mins(15);
 
 /// The state of one agent's backends.
 #[derive(Debug, Default)]
 pub(super) struct Hold {
-    /// Faults in a row of each backend, by its place in the agent file.
-    in_a_row: Vec<u32>,
-    gate: Gate,
+    /// By the backend's place in the agent file.
+    breakers: Vec<Breaker>,
     current: Option<Current>,
-}
-
-/// A backend's wish for quiet: nothing is sent until then.
-#[derive(Debug, Default)]
-struct Gate {
-    until: Option<Instant>,
 }
 
 /// A hold that lasts.
 #[derive(Debug)]
-pub(super) struct Current {
-    /// The backend that is unwell, by its place in the agent file.
-    pub(super) target: usize,
-    /// When it began.
-    pub(super) since: Instant,
-    /// When the window was kept from; later than `since` after a release.
+struct Current {
+    /// What this agent was answered.
+    own: Option<Own>,
+    /// The backend whose hosts cannot be reached, by its place in the agent file. The turn to
+    /// probe then comes from those who share them.
+    unreachable: Option<usize>,
+    /// The backend that was unwell last.
+    target: usize,
+    /// When the window was kept from.
     kept_since: Instant,
     probes: u32,
     probe_at: Instant,
     probing: Probing,
-    released: bool,
+    /// When the window was given back, until messages come again.
+    released_at: Option<Instant>,
+    /// How often the window was given back.
+    releases: u32,
+}
+
+/// A breaker that is open.
+#[derive(Debug, Clone, Copy)]
+struct Own {
+    /// The backend, by its place in the agent file.
+    target: usize,
+    since: Instant,
 }
 
 /// The probe that is under way.
@@ -75,45 +87,60 @@ pub(super) enum Permit {
 pub(super) enum Change {
     /// Nothing.
     None,
-    /// The hold begins.
-    Began,
-    /// The hold ends, after so long.
-    Ended(Duration),
+    /// A breaker opened.
+    Opened,
+    /// The breaker that was open closes, after so long.
+    Closed(Duration),
+}
+
+/// A reply, as a hold sees it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seen {
+    /// The message; `None` is a probe without one.
+    pub(super) key: Option<Key>,
+    /// The backend, by its place in the agent file.
+    pub(super) target: usize,
+    /// What the reply says of it.
+    pub(super) sign: Sign,
+    /// When the request began.
+    pub(super) started: Instant,
 }
 
 impl Hold {
-    /// What may be handed out at `now`.
+    /// What may be handed out at `now`; where hosts cannot be reached, given the turn.
     pub(super) fn permit(&self, now: Instant) -> Permit {
-        if self.gate.until.is_some_and(|until| until > now) {
-            return Permit::Nothing;
-        }
         match &self.current {
             None => Permit::Any,
-            Some(current) if current.probing != Probing::No || current.probe_at > now => {
-                Permit::Nothing
-            }
-            Some(current) if current.released => Permit::BareProbe { target: current.target },
+            Some(current) if !current.may_probe(now) => Permit::Nothing,
+            Some(current) if current.is_released() => Permit::BareProbe { target: current.target },
             Some(_) => Permit::Probe,
         }
     }
 
-    /// When to ask for a permit again, if the answer changes by itself.
+    /// When to ask again, if an answer changes by itself.
     pub(super) fn next_change(&self, keep_max: Duration, now: Instant) -> Option<Instant> {
-        let probe = self.current.as_ref().filter(|current| current.probing == Probing::No);
-        let release = self.current.as_ref().filter(|current| !current.released);
-        [
-            self.gate.until.filter(|until| *until > now),
-            probe.map(|current| current.probe_at).filter(|at| *at > now),
-            release.map(|current| current.kept_since + keep_max),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        let current = self.current.as_ref()?;
+        let waits_for_probe = current.probing == Probing::No && current.unreachable.is_none();
+        let probe = waits_for_probe.then_some(current.probe_at).filter(|at| *at > now);
+        let keeps = !current.is_released() && current.is_unwell();
+        let release = keeps.then(|| current.kept_since + current.keep_for(keep_max));
+        probe.into_iter().chain(release).min()
     }
 
-    /// The hold that lasts, if one does.
-    pub(super) fn current(&self) -> Option<&Current> {
-        self.current.as_ref()
+    /// Whether anything holds messages back, be it only until the first was answered.
+    pub(super) fn is_on(&self) -> bool {
+        self.current.is_some()
+    }
+
+    /// Whether this backend's breaker is open: what fails there then says nothing of a message.
+    pub(super) fn is_open(&self, target: usize) -> bool {
+        let own = self.current.as_ref().and_then(|current| current.own);
+        own.is_some_and(|own| own.target == target)
+    }
+
+    /// How many faults of this backend came in a row.
+    pub(super) fn faults(&self, target: usize) -> u32 {
+        self.breakers.get(target).map_or(0, Breaker::faults)
     }
 
     /// A probe was sent, with this message or without one.
@@ -123,76 +150,8 @@ impl Hold {
         }
     }
 
-    /// Nothing is sent to the backends until `until`.
-    pub(super) fn gate(&mut self, until: Instant) {
-        self.gate.until = self.gate.until.max(Some(until));
-    }
-
-    /// Whether the window has been kept for `keep_max` and is to be given back.
-    pub(super) fn is_kept_too_long(&self, keep_max: Duration, now: Instant) -> bool {
-        self.current
-            .as_ref()
-            .is_some_and(|current| !current.released && now >= current.kept_since + keep_max)
-    }
-
-    /// The window was given back; probes carry no message from here on.
-    pub(super) fn released(&mut self) {
-        if let Some(current) = &mut self.current {
-            current.released = true;
-        }
-    }
-
-    /// Messages come again: after a release, or on a new session.
-    pub(super) fn kept(&mut self, now: Instant) {
-        if let Some(current) = &mut self.current {
-            current.released = false;
-            current.kept_since = now;
-            current.probe_at = now;
-        }
-    }
-
-    /// Whether messages are not asked for, because the window was given back.
-    pub(super) fn is_released(&self) -> bool {
-        self.current.as_ref().is_some_and(|current| current.released)
-    }
-
-    /// Takes in how a try of `key` ended at `target`; `None` is a probe without a message.
-    pub(super) fn observe(
-        &mut self,
-        key: Option<Key>,
-        target: usize,
-        outcome: Outcome,
-        now: Instant,
-        chance: f64,
-    ) -> Change {
-        let is_probe =
-            self.current.as_ref().is_some_and(|current| current.probing == Probing::With(key));
-        let unwell = matches!(outcome, Outcome::Unwell { .. });
-        if self.in_a_row.len() <= target {
-            self.in_a_row.resize(target + 1, 0);
-        }
-        let in_a_row = &mut self.in_a_row[target];
-        *in_a_row = if unwell { in_a_row.saturating_add(1) } else { 0 };
-        match (&mut self.current, unwell) {
-            (Some(current), true) if is_probe => {
-                current.probing = Probing::No;
-                current.probes = current.probes.saturating_add(1);
-                current.probe_at = now + backoff::probe(current.probes.saturating_add(1), chance);
-                current.target = target;
-                Change::None
-            }
-            (Some(current), false) if is_probe && target == current.target => {
-                let lasted = now.saturating_duration_since(current.since);
-                self.current = None;
-                Change::Ended(lasted)
-            }
-            (None, true) => self.begin(target, outcome, now, chance),
-            (Some(_), _) | (None, false) => Change::None,
-        }
-    }
-
-    /// A probe came to nothing: its session ended, or its message could not be sent anywhere.
-    pub(super) fn probe_lost(&mut self, key: Option<Key>) {
+    /// A probe is over, whatever came of it.
+    pub(super) fn probe_over(&mut self, key: Option<Key>) {
         if let Some(current) = &mut self.current
             && current.probing == Probing::With(key)
         {
@@ -200,21 +159,200 @@ impl Hold {
         }
     }
 
-    fn begin(&mut self, target: usize, outcome: Outcome, now: Instant, chance: f64) -> Change {
-        let certain = matches!(outcome, Outcome::Unwell { certain: true });
-        if !certain && self.in_a_row[target] < UNWELL_IN_A_ROW {
-            return Change::None;
+    /// Whether the window was kept for its time and is to be given back. Each time that one hold
+    /// gives it back it is kept for twice as long: on releases before 4.3 that costs a count.
+    pub(super) fn is_kept_too_long(&self, keep_max: Duration, now: Instant) -> bool {
+        self.current.as_ref().is_some_and(|current| {
+            let until = current.kept_since + current.keep_for(keep_max);
+            !current.is_released() && current.is_unwell() && now >= until
+        })
+    }
+
+    /// The window was given back; probes carry no message from here on.
+    pub(super) fn released(&mut self, now: Instant) {
+        if let Some(current) = &mut self.current {
+            current.released_at = Some(now);
+            current.releases = current.releases.saturating_add(1);
         }
-        self.current = Some(Current {
+    }
+
+    /// Messages come again, on a new session.
+    pub(super) fn kept(&mut self, now: Instant) {
+        if let Some(current) = &mut self.current {
+            current.keep(now);
+        }
+    }
+
+    /// Whether messages are not asked for, because the window was given back.
+    pub(super) fn is_released(&self) -> bool {
+        self.current.as_ref().is_some_and(Current::is_released)
+    }
+
+    /// Takes in what is known of all agents' hosts: the first backend of ours, if any, whose hosts
+    /// cannot be reached. `true` where that is news.
+    pub(super) fn share(&mut self, unreachable: Option<usize>, now: Instant) -> bool {
+        let Some(current) = &mut self.current else {
+            if let Some(target) = unreachable {
+                let current = Current::new(target, now);
+                self.current = Some(Current { unreachable, ..current });
+            }
+            return unreachable.is_some();
+        };
+        let before = std::mem::replace(&mut current.unreachable, unreachable);
+        if let Some(target) = unreachable {
+            current.target = target;
+            if before.is_none() && current.own.is_none() {
+                current.kept_since = now;
+            }
+        } else if before.is_some() {
+            if let Some(own) = current.own {
+                current.target = own.target;
+            } else {
+                // Nothing speaks against messages any more: the first one decides, at once unless
+                // it was this agent's own that just failed.
+                let probe_at = if current.probing == Probing::No { now } else { current.probe_at };
+                current.ask_anew(now);
+                current.probe_at = probe_at;
+            }
+        }
+        before.is_some() != unreachable.is_some()
+    }
+
+    /// Takes in a reply. Only one to a probe ends a hold: one to a request from before was
+    /// accepted before, and the first probe follows in a second. Were it heeded, each slow
+    /// success would cost the messages behind it their attempts, and two lines in the log.
+    pub(super) fn observe(&mut self, seen: Seen, now: Instant, chance: f64) -> Change {
+        let Seen { key, target, sign, started } = seen;
+        if self.breakers.len() <= target {
+            self.breakers.resize_with(target + 1, Breaker::default);
+        }
+        let is_well = sign == Sign::Well;
+        // What a service says to HEAD is no part of what it says to messages.
+        let opens = key.is_some() && self.breakers[target].observe(sign, started, now);
+        let Some(current) = &mut self.current else {
+            if opens {
+                let current = Current::new(target, now);
+                let probe_at = now + backoff::probe(1, chance);
+                let own = Some(Own { target, since: now });
+                self.current = Some(Current { own, probe_at, ..current });
+                return Change::Opened;
+            }
+            return Change::None;
+        };
+        let is_probe = current.probing == Probing::With(key);
+        match (is_well, is_probe) {
+            (true, true) if key.is_none() => {
+                if current.unreachable.is_none() {
+                    current.ask_anew(now);
+                }
+                Change::None
+            }
+            (true, true) => self.answered(target, now),
+            (false, true) => {
+                current.probe_failed(now, chance);
+                let is_turned_away = match sign {
+                    Sign::Credential => true,
+                    // One message may fail by itself, even now.
+                    Sign::Fault { .. } => key.is_none(),
+                    Sign::Well | Sign::Unreachable => false,
+                };
+                if is_turned_away && current.has_asked_for_long(now) {
+                    current.ask_anew(now);
+                }
+                if opens || is_turned_away { current.open(target, now) } else { Change::None }
+            }
+            (false, false) if opens => current.open(target, now),
+            (true | false, false) => Change::None,
+        }
+    }
+
+    /// A message that was sent as a probe was answered.
+    fn answered(&mut self, target: usize, now: Instant) -> Change {
+        let Some(current) = &mut self.current else { return Change::None };
+        let own = current.own.take_if(|own| own.target == target);
+        if let Some(breaker) = self.breakers.get_mut(target)
+            && own.is_some()
+        {
+            breaker.close(now);
+        }
+        if !current.is_unwell() && (own.is_some() || target == current.target) {
+            self.current = None;
+        }
+        own.map_or(Change::None, |own| Change::Closed(now.saturating_duration_since(own.since)))
+    }
+}
+
+impl Current {
+    fn new(target: usize, now: Instant) -> Self {
+        Self {
+            own: None,
+            unreachable: None,
             target,
-            since: now,
             kept_since: now,
             probes: 0,
-            probe_at: now + backoff::probe(1, chance),
+            probe_at: now,
             probing: Probing::No,
-            released: false,
-        });
-        Change::Began
+            released_at: None,
+            releases: 0,
+        }
+    }
+
+    fn is_released(&self) -> bool {
+        self.released_at.is_some()
+    }
+
+    /// Whether there is a reason to hold; else one message has yet to show that there is none.
+    fn is_unwell(&self) -> bool {
+        self.own.is_some() || self.unreachable.is_some()
+    }
+
+    fn may_probe(&self, now: Instant) -> bool {
+        self.probing == Probing::No && (self.unreachable.is_some() || self.probe_at <= now)
+    }
+
+    fn keep_for(&self, keep_max: Duration) -> Duration {
+        let doubled = keep_max.saturating_mul(1 << self.releases.min(16));
+        doubled.min(keep_max.max(KEPT_MAX))
+    }
+
+    /// Whether the window was given back so long ago that a message is to decide, whatever the
+    /// service says to a probe without one: not every service that takes messages likes HEAD.
+    fn has_asked_for_long(&self, now: Instant) -> bool {
+        self.released_at.is_some_and(|at| now.saturating_duration_since(at) >= KEPT_MAX)
+    }
+
+    fn probe_failed(&mut self, now: Instant, chance: f64) {
+        self.probes = self.probes.saturating_add(1);
+        self.probe_at = now + backoff::probe(self.probes.saturating_add(1), chance);
+    }
+
+    /// Something may have changed: messages come again, and are tried as soon as at first.
+    fn ask_anew(&mut self, now: Instant) {
+        self.probes = 0;
+        self.keep(now);
+    }
+
+    /// Messages come again.
+    fn keep(&mut self, now: Instant) {
+        self.released_at = None;
+        self.kept_since = now;
+        self.probe_at = now;
+    }
+
+    fn open(&mut self, target: usize, now: Instant) -> Change {
+        let was_unwell = self.is_unwell();
+        if self.unreachable.is_none() {
+            self.target = target;
+        }
+        if let Some(own) = &mut self.own {
+            own.target = target;
+            return Change::None;
+        }
+        self.own = Some(Own { target, since: now });
+        if !was_unwell {
+            self.kept_since = now;
+        }
+        Change::Opened
     }
 }
 
@@ -222,97 +360,233 @@ impl Hold {
 mod tests {
     use super::*;
 
-    const SURE: Outcome = Outcome::Unwell { certain: true };
-    const MAYBE: Outcome = Outcome::Unwell { certain: false };
     const KEEP: Duration = Duration::from_mins(5);
+    const SECOND: Duration = Duration::from_secs(1);
 
     fn key(number: u64) -> Key {
         Key::numbered(number)
     }
 
-    #[test]
-    fn a_refused_connection_holds_at_once_and_probes_with_one_message_at_a_time() {
-        let (mut hold, now) = (Hold::default(), Instant::now());
+    fn fault(message: u64) -> Sign {
+        Sign::Fault { message: Some(message), asked: false }
+    }
+
+    /// Lets the hold see the reply to message `number`, sent and answered at `now`.
+    fn see(hold: &mut Hold, number: u64, target: usize, sign: Sign, now: Instant) -> Change {
+        let seen = Seen { key: Some(key(number)), target, sign, started: now };
+        hold.observe(seen, now, 0.5)
+    }
+
+    fn see_bare(hold: &mut Hold, target: usize, sign: Sign, now: Instant) -> Change {
+        hold.probe_sent(None);
+        let change = hold.observe(Seen { key: None, target, sign, started: now }, now, 0.5);
+        hold.probe_over(None);
+        change
+    }
+
+    fn probe(hold: &mut Hold, number: u64, target: usize, sign: Sign, now: Instant) -> Change {
+        assert_eq!(hold.permit(now), Permit::Probe);
+        hold.probe_sent(Some(key(number)));
+        assert_eq!(hold.permit(now), Permit::Nothing, "one at a time");
+        let change = see(hold, number, target, sign, now);
+        hold.probe_over(Some(key(number)));
+        change
+    }
+
+    fn open(now: Instant) -> Hold {
+        let mut hold = Hold::default();
+        for number in 1..=4 {
+            assert_eq!(see(&mut hold, number, 0, fault(number), now), Change::None);
+        }
         assert_eq!(hold.permit(now), Permit::Any);
-        assert_eq!(hold.observe(Some(key(1)), 0, SURE, now, 0.5), Change::Began);
-        assert_eq!(hold.permit(now), Permit::Nothing);
-        let later = now + Duration::from_secs(2);
-        assert_eq!(hold.permit(later), Permit::Probe);
-        hold.probe_sent(Some(key(2)));
-        assert_eq!(hold.permit(later), Permit::Nothing);
-        assert_eq!(hold.observe(Some(key(2)), 0, SURE, later, 0.5), Change::None);
-        assert_eq!(hold.permit(later + Duration::from_secs(1)), Permit::Nothing);
-        let well = later + Duration::from_secs(3);
-        assert_eq!(hold.permit(well), Permit::Probe);
-        hold.probe_sent(Some(key(2)));
-        let ended = hold.observe(Some(key(2)), 0, Outcome::Delivered, well, 0.5);
-        assert_eq!(ended, Change::Ended(Duration::from_secs(5)));
-        assert_eq!(hold.permit(well), Permit::Any);
+        assert_eq!(see(&mut hold, 5, 0, fault(5), now), Change::Opened);
+        hold
     }
 
     #[test]
-    fn credential_faults_hold_only_after_a_few_in_a_row() {
-        let (mut hold, now) = (Hold::default(), Instant::now());
-        assert_eq!(hold.observe(Some(key(1)), 0, MAYBE, now, 0.5), Change::None);
-        assert_eq!(hold.observe(Some(key(2)), 0, MAYBE, now, 0.5), Change::None);
-        assert_eq!(hold.observe(Some(key(3)), 0, Outcome::Delivered, now, 0.5), Change::None);
-        assert_eq!(hold.observe(Some(key(4)), 0, MAYBE, now, 0.5), Change::None);
-        assert_eq!(hold.observe(Some(key(5)), 0, MAYBE, now, 0.5), Change::None);
-        assert_eq!(hold.observe(Some(key(6)), 0, MAYBE, now, 0.5), Change::Began);
+    fn an_open_breaker_lets_one_message_at_a_time_through_until_one_is_answered() {
+        let now = Instant::now();
+        let mut hold = open(now);
+        assert!(hold.is_open(0) && !hold.is_open(1));
+        assert_eq!(hold.permit(now), Permit::Nothing);
+        assert_eq!(hold.next_change(KEEP, now), Some(now + SECOND));
+        let mut at = now;
+        for wait in [1, 2, 4, 8, 16, 30, 30] {
+            at += Duration::from_secs(wait);
+            assert_eq!(hold.permit(at - Duration::from_millis(1)), Permit::Nothing);
+            assert_eq!(probe(&mut hold, 6, 0, fault(6), at), Change::None);
+        }
+        at += 30 * SECOND;
+        assert_eq!(probe(&mut hold, 7, 0, Sign::Well, at), Change::Closed(at - now));
+        assert_eq!((hold.permit(at), hold.is_on()), (Permit::Any, false));
+        assert_eq!(hold.faults(0), 0);
+    }
+
+    #[test]
+    fn a_reply_from_before_the_hold_does_not_end_it() {
+        let now = Instant::now();
+        let mut hold = open(now);
+        assert_eq!(see(&mut hold, 9, 0, Sign::Well, now), Change::None);
+        assert!(hold.is_open(0));
     }
 
     #[test]
     fn the_success_of_one_backend_does_not_excuse_another() {
         let (mut hold, now) = (Hold::default(), Instant::now());
         for number in 1..=2 {
-            assert_eq!(hold.observe(Some(key(number)), 1, MAYBE, now, 0.5), Change::None);
-            assert_eq!(
-                hold.observe(Some(key(number)), 0, Outcome::Delivered, now, 0.5),
-                Change::None
-            );
+            assert_eq!(see(&mut hold, number, 1, Sign::Credential, now), Change::None);
+            assert_eq!(see(&mut hold, number, 0, Sign::Well, now), Change::None);
         }
-        assert_eq!(hold.observe(Some(key(3)), 1, MAYBE, now, 0.5), Change::Began);
+        assert_eq!(see(&mut hold, 3, 1, Sign::Credential, now), Change::Opened);
+        assert!(hold.is_open(1));
+        let later = now + SECOND;
+        hold.probe_sent(Some(key(4)));
+        assert_eq!(see(&mut hold, 4, 0, Sign::Well, later), Change::None);
+        assert_eq!(see(&mut hold, 4, 1, Sign::Credential, later), Change::None);
+        assert!(hold.is_open(1));
     }
 
     #[test]
-    fn a_reply_from_before_the_hold_does_not_end_it() {
+    fn hosts_that_cannot_be_reached_hold_and_the_first_message_afterwards_ends_it() {
         let (mut hold, now) = (Hold::default(), Instant::now());
-        hold.observe(Some(key(1)), 0, SURE, now, 0.5);
-        assert_eq!(hold.observe(Some(key(2)), 0, Outcome::Delivered, now, 0.5), Change::None);
-        assert!(hold.current().is_some());
+        assert!(!hold.share(None, now));
+        assert!(hold.share(Some(0), now));
+        assert!(!hold.share(Some(0), now), "no news");
+        assert_eq!(hold.permit(now), Permit::Probe, "given the turn");
+        assert!(!hold.is_open(0));
+        let later = now + 9 * SECOND;
+        assert!(hold.share(None, later));
+        assert_eq!(probe(&mut hold, 1, 0, Sign::Well, later), Change::None);
+        assert_eq!(hold.permit(later), Permit::Any);
+    }
+
+    #[test]
+    fn after_an_outage_a_message_that_fails_is_followed_by_one_other_and_not_by_all() {
+        let (mut hold, now) = (Hold::default(), Instant::now());
+        hold.share(Some(0), now);
+        hold.share(None, now);
+        assert_eq!(probe(&mut hold, 1, 0, fault(1), now), Change::None);
+        assert!(!hold.is_open(0), "it may be this message alone");
+        assert_eq!(hold.permit(now), Permit::Nothing);
+        assert_eq!(probe(&mut hold, 2, 0, Sign::Well, now + 2 * SECOND), Change::None);
+        assert_eq!(hold.permit(now + 2 * SECOND), Permit::Any);
+    }
+
+    #[test]
+    fn after_an_outage_an_agent_without_messages_is_not_said_to_hold_for_long() {
+        let (mut hold, now) = (Hold::default(), Instant::now());
+        hold.share(Some(0), now);
+        hold.share(None, now);
+        assert!(!hold.is_kept_too_long(KEEP, now + KEEP * 9));
+        assert_eq!(hold.next_change(KEEP, now), None);
+    }
+
+    #[test]
+    fn hosts_that_answer_end_their_part_of_a_hold_and_not_the_breakers() {
+        let now = Instant::now();
+        let mut hold = open(now);
+        assert!(hold.share(Some(1), now));
+        assert!(hold.share(None, now + SECOND));
+        assert!(hold.is_open(0));
+        assert_eq!(probe(&mut hold, 6, 0, Sign::Well, now + SECOND), Change::Closed(SECOND));
+        assert_eq!(hold.permit(now + SECOND), Permit::Any);
+    }
+
+    #[test]
+    fn a_breaker_that_closes_while_hosts_cannot_be_reached_leaves_the_hold() {
+        let now = Instant::now();
+        let mut hold = open(now);
+        hold.share(Some(1), now);
+        assert_eq!(probe(&mut hold, 6, 0, Sign::Well, now + SECOND), Change::Closed(SECOND));
+        assert!(hold.is_on());
     }
 
     #[test]
     fn a_long_hold_gives_the_window_back_and_probes_without_a_message() {
         let (mut hold, now) = (Hold::default(), Instant::now());
-        hold.observe(Some(key(1)), 1, SURE, now, 0.5);
+        hold.share(Some(1), now);
         assert!(!hold.is_kept_too_long(KEEP, now + KEEP - Duration::from_millis(1)));
         assert!(hold.is_kept_too_long(KEEP, now + KEEP));
-        hold.released();
+        hold.released(now);
         assert!(!hold.is_kept_too_long(KEEP, now + KEEP));
         assert_eq!(hold.permit(now + KEEP), Permit::BareProbe { target: 1 });
-        hold.probe_sent(None);
-        let ended = hold.observe(None, 1, Outcome::Delivered, now + KEEP, 0.5);
-        assert_eq!(ended, Change::Ended(KEEP));
+        hold.share(None, now + KEEP);
+        assert!(!hold.is_released());
+        assert_eq!(hold.permit(now + KEEP), Permit::Probe);
     }
 
     #[test]
-    fn a_probe_whose_session_ended_is_sent_again() {
-        let (mut hold, now) = (Hold::default(), Instant::now());
-        hold.observe(Some(key(1)), 0, SURE, now, 0.5);
-        hold.probe_sent(Some(key(2)));
-        hold.probe_lost(Some(key(2)));
-        assert_eq!(hold.permit(now + Duration::from_secs(2)), Permit::Probe);
+    fn a_service_that_answers_head_and_turns_messages_away_keeps_the_hold() {
+        let (mut hold, mut now) = (Hold::default(), Instant::now());
+        for _ in 0..3 {
+            see(&mut hold, 1, 0, Sign::Credential, now);
+        }
+        let (mut kept, mut kept_from) = (Vec::new(), now);
+        for _ in 0..4 {
+            let until = hold.next_change(KEEP, now + SECOND).expect("it is given back once");
+            assert!(hold.is_kept_too_long(KEEP, until));
+            kept.push((until - kept_from).as_secs() / 60);
+            now = until;
+            hold.released(now);
+            assert_eq!(see_bare(&mut hold, 0, Sign::Credential, now), Change::None);
+            assert!(hold.is_released());
+            now += 30 * SECOND;
+            assert_eq!(hold.permit(now), Permit::BareProbe { target: 0 });
+            assert_eq!(see_bare(&mut hold, 0, Sign::Well, now), Change::None);
+            assert!(!hold.is_released() && hold.is_open(0), "not well until a message is answered");
+            assert_eq!(probe(&mut hold, 1, 0, Sign::Credential, now), Change::None);
+            assert_eq!(hold.next_change(KEEP, now), Some(now + 2 * SECOND), "as soon as at first");
+            kept_from = now;
+            now += 2 * SECOND;
+        }
+        assert_eq!(kept, [5, 10, 15, 15]);
+        assert!(matches!(probe(&mut hold, 1, 0, Sign::Well, now), Change::Closed(_)));
     }
 
     #[test]
-    fn a_gate_stops_everything_until_it_opens() {
+    fn hosts_that_answer_with_a_credential_fault_leave_the_window_given_back() {
         let (mut hold, now) = (Hold::default(), Instant::now());
-        let until = now + Duration::from_secs(7);
-        hold.gate(until);
-        hold.gate(now + Duration::from_secs(1));
-        assert_eq!(hold.permit(now), Permit::Nothing);
-        assert_eq!(hold.next_change(KEEP, now), Some(until));
-        assert_eq!(hold.permit(until), Permit::Any);
+        hold.share(Some(0), now);
+        hold.released(now);
+        assert_eq!(see_bare(&mut hold, 0, Sign::Unreachable, now), Change::None);
+        assert_eq!(see_bare(&mut hold, 0, Sign::Credential, now), Change::Opened);
+        hold.share(None, now);
+        assert!(hold.is_released() && hold.is_open(0));
+    }
+
+    #[test]
+    fn a_service_that_never_answers_head_well_is_asked_with_a_message_in_the_end() {
+        let (mut hold, mut now) = (Hold::default(), Instant::now());
+        hold.share(Some(0), now);
+        hold.released(now);
+        see_bare(&mut hold, 0, Sign::Credential, now);
+        hold.share(None, now);
+        let given_back = now;
+        while hold.is_released() {
+            now += 30 * SECOND;
+            see_bare(&mut hold, 0, Sign::Credential, now);
+        }
+        assert_eq!(now - given_back, KEPT_MAX);
+        assert!(matches!(probe(&mut hold, 1, 0, Sign::Well, now), Change::Closed(_)));
+    }
+
+    #[test]
+    fn a_window_that_may_be_kept_for_longer_is() {
+        let (mut hold, now) = (Hold::default(), Instant::now());
+        let long = Duration::from_hours(24 * 365 * 10);
+        hold.share(Some(0), now);
+        assert!(!hold.is_kept_too_long(long, now + Duration::from_hours(24)));
+    }
+
+    #[test]
+    fn a_probe_that_came_to_nothing_is_followed_by_another() {
+        let now = Instant::now();
+        let mut hold = open(now);
+        let later = now + SECOND;
+        hold.probe_sent(Some(key(6)));
+        hold.probe_over(Some(key(7)));
+        assert_eq!(hold.permit(later), Permit::Nothing);
+        hold.probe_over(Some(key(6)));
+        assert_eq!(hold.permit(later), Permit::Probe);
     }
 }

@@ -3,16 +3,13 @@
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
-use tracing::{error, info};
 
 use super::attempt::{Finished, Report};
-use super::hold::Change;
 use super::line::Action;
 use super::window::{Due, Held, Key};
 use super::{Agent, line};
-use crate::backoff;
 use crate::broker::{Ended, Session};
-use crate::outcome::{Outcome, Reply, join};
+use crate::outcome::{Outcome, join};
 use crate::settlement::{Decision, Settlement, decide, in_doubt};
 
 impl Agent {
@@ -30,6 +27,7 @@ impl Agent {
             }
             Finished::Probe(report) => {
                 self.observe(None, &report);
+                self.probe_over(None);
                 Ok(())
             }
             Finished::Copied(key, told) => self.copied(session, key, told).await,
@@ -41,14 +39,14 @@ impl Agent {
         &mut self,
         session: &mut Session,
         key: Key,
-        reports: Vec<Report>,
+        mut reports: Vec<Report>,
     ) -> Result<(), Ended> {
         self.in_flight -= 1;
-        for report in &reports {
+        for report in &mut reports {
             self.tally.replied(report.took);
-            self.observe(Some(key), report);
+            report.outcome = self.observe(Some(key), report);
         }
-        self.hold.probe_lost(Some(key));
+        self.probe_over(Some(key));
         let Some(held) = self.window.get(key) else {
             // Its session is gone: the broker has handed it out again, or will.
             return Ok(());
@@ -89,16 +87,14 @@ impl Agent {
                 let name = self.targets.get(report.target).name();
                 let failed = line::Failed::new(held, name, report);
                 line::failed(&self.definition.name, held, &failed, Action::of(settlement), None);
-                self.gate(outcome, Instant::now(), backoff::IN_PLACE_MAX);
                 self.settle_judged(session, key, settlement).await
             }
             (Decision::Copy(to), Some(report)) => {
-                self.gate(outcome, Instant::now(), backoff::IN_PLACE_MAX);
                 self.copy(key, to, report, chance);
                 Ok(())
             }
             (decision, report) => {
-                self.keep(key, decision, outcome, report, chance);
+                self.keep(key, decision, report, chance);
                 Ok(())
             }
         }
@@ -109,7 +105,6 @@ impl Agent {
         &mut self,
         key: Key,
         decision: Decision,
-        outcome: Outcome,
         report: Option<&Report>,
         chance: f64,
     ) {
@@ -119,7 +114,7 @@ impl Agent {
         let name = report.map(|report| self.targets.get(report.target).name());
         let decision = if decision != Decision::Hold {
             decision
-        } else if self.hold.current().is_some() {
+        } else if self.hold.is_on() {
             return self.window.put_back(key);
         } else {
             in_doubt(held.attempts, held.unwell, &self.policy, chance)
@@ -137,8 +132,7 @@ impl Agent {
                 if let (Some(report), Some(name)) = (report, name) {
                     line::try_again(agent, held, name, report, wait);
                 }
-                self.window.wait(key, now + wait, Due::Try);
-                return self.gate(outcome, now, wait);
+                (Due::Try, wait)
             }
             Decision::TryOn(wait) => {
                 closing(held, Action::TriedOn, wait);
@@ -156,52 +150,6 @@ impl Agent {
             }
         };
         self.window.wait(key, now + wait, due);
-        self.gate(outcome, now, backoff::IN_PLACE_MAX);
-    }
-
-    /// The whole backend asked for quiet: the other messages wait too.
-    fn gate(&mut self, outcome: Outcome, now: Instant, wait: Duration) {
-        if let Outcome::TryAgain { whole_backend: true, not_before, .. } = outcome {
-            self.hold.gate(now + not_before.unwrap_or(wait));
-        }
-    }
-
-    /// Lets the hold take in a reply, and says what that changed.
-    fn observe(&mut self, key: Option<Key>, report: &Report) {
-        if self.policy.auto_ack || !self.targets.get(report.target).required() {
-            return;
-        }
-        let now = Instant::now();
-        // What the message makes of silence is its own affair; a hold lasts until an answer.
-        let silent = matches!(report.reply, Reply::Unanswered(..));
-        let outcome = if silent && self.hold.current().is_some() {
-            Outcome::Unwell { certain: true }
-        } else {
-            report.outcome
-        };
-        let change = self.hold.observe(key, report.target, outcome, now, fastrand::f64());
-        let (agent, name) = (&self.definition.name, self.targets.get(report.target).name());
-        match change {
-            Change::None => return,
-            Change::Began => error!(
-                agent = %agent,
-                backend = %name,
-                held = self.window.len(),
-                "backend unwell, holding: {}; no message is lost and no attempt counted, probing until it answers",
-                report.reply
-            ),
-            Change::Ended(lasted) => info!(
-                agent = %agent,
-                backend = %name,
-                waited = self.window.len(),
-                after_s = lasted.as_secs(),
-                "backend well again: {}",
-                report.reply
-            ),
-        }
-        let began = matches!(change, Change::Began);
-        self.unwell = began.then(|| format!("{name}: {}", report.reply));
-        self.say_state();
     }
 
     pub(super) async fn settle_judged(

@@ -20,7 +20,7 @@ impl Agent {
             "the hold lasts: gave the window back to the broker, consuming again when the backend answers"
         );
         self.give_back(session, idle).await?;
-        self.hold.released();
+        self.hold.released(Instant::now());
         Ok(())
     }
 

@@ -6,13 +6,16 @@
 
 mod attempt;
 mod audit;
+mod breaker;
 mod copying;
+mod heed;
 mod hold;
 mod judge;
 mod let_go;
 mod line;
 mod pace;
 mod reconnect;
+mod shared;
 mod tally;
 mod window;
 mod work;
@@ -28,7 +31,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{error, info};
 
-use crate::backend::Clients;
+use crate::backend::{Clients, Groups};
 use crate::broker::{Ended, Publishers, Session};
 use crate::config::definition::{AgentDefinition, BrokerAddress, QueueType};
 use crate::settlement::{LastResort, Policy};
@@ -39,6 +42,7 @@ use copying::Copying;
 use hold::Hold;
 use pace::Pace;
 use reconnect::{Next, Reconnect};
+use shared::Shared;
 use tally::Tally;
 use window::Window;
 
@@ -81,6 +85,8 @@ pub enum Finish {
 pub struct Context {
     /// The HTTP clients of the thread.
     pub clients: Rc<RefCell<Clients>>,
+    /// What all agents know of the hosts that backends live on.
+    pub groups: Arc<Groups>,
     /// The publishing connections of the thread.
     pub publishers: Rc<RefCell<Publishers>>,
     /// What the supervisor wants.
@@ -118,7 +124,9 @@ struct Agent {
     asides: usize,
     copying: Copying,
     hold: Hold,
-    /// While it holds: who is unwell, and what it said.
+    /// What this agent shares with others of its backends' health.
+    shared: Shared,
+    /// While a breaker is open: whose, and what was said.
     unwell: Option<String>,
     /// How long a hold keeps the window.
     keep_max: Duration,
@@ -160,6 +168,7 @@ impl Agent {
             asides: 0,
             copying: Copying::new(publisher),
             hold: Hold::default(),
+            shared: Shared::join(&definition, &context.groups),
             unwell: None,
             keep_max: keep_max(&definition),
             pace: Pace::new(definition.max_rate),
@@ -265,10 +274,10 @@ impl Agent {
         match finished {
             Finished::Attempt(key, _) => {
                 self.in_flight -= 1;
-                self.hold.probe_lost(Some(key));
+                self.probe_over(Some(key));
             }
             Finished::Aside(id, report) => self.aside_finished(id.as_deref(), &report),
-            Finished::Probe(_) => self.hold.probe_lost(None),
+            Finished::Probe(_) => self.probe_over(None),
             Finished::Copied(_, told) => self.copy_finished(&told),
         }
     }

@@ -54,6 +54,7 @@ impl Agent {
                 Over::Copy(key) => self.publish(key),
             }
         }
+        self.heed_others(now);
         if self.hold.is_kept_too_long(self.keep_max, now) {
             self.release(session).await?;
         }
@@ -80,6 +81,7 @@ impl Agent {
                 Event::Drained => {}
             },
             Ok(()) = self.copying.blocked.changed() => self.say_state(),
+            () = self.shared.changed() => {}
             () = tokio::time::sleep_until(wake) => {}
         }
         self.tally.check(self.window.len());
@@ -112,6 +114,7 @@ impl Agent {
             self.window.next_due(),
             self.pace.wait(now).filter(|_| has_ready),
             self.hold.next_change(self.keep_max, now),
+            self.shared.next_change(now),
         ]
         .into_iter()
         .flatten()
@@ -122,26 +125,27 @@ impl Agent {
     /// Hands out what is ready, as far as workers, rate and the backends' health allow.
     fn hand_out(&mut self, now: Instant) {
         let workers = usize::from(self.definition.workers);
+        if self.shared.quiet_until(now).is_some() {
+            return;
+        }
         loop {
             let permit = self.hold.permit(now);
             match permit {
                 Permit::Nothing => return,
-                Permit::BareProbe { target } => {
-                    self.hold.probe_sent(None);
-                    self.jobs.push(self.targets.probe(target));
-                    return;
-                }
+                Permit::BareProbe { target } => return self.probe_without_message(target, now),
                 Permit::Any | Permit::Probe => {}
             }
             if self.in_flight >= workers || self.pace.wait(now).is_some() {
                 return;
             }
-            let taken = match permit {
-                Permit::Probe => self.window.take_probe(),
-                Permit::Any | Permit::BareProbe { .. } | Permit::Nothing => {
-                    self.window.take_ready()
-                }
-            };
+            let is_probe = permit == Permit::Probe;
+            if self.window.ready() == 0 {
+                return;
+            }
+            let turns = if is_probe { self.shared.take_turns(now) } else { Some(Vec::new()) };
+            // Another agent probes these hosts for all, or it is not time yet.
+            let Some(turns) = turns else { return };
+            let taken = if is_probe { self.window.take_probe() } else { self.window.take_ready() };
             let Some((key, held)) = taken else { return };
             let message = held.delivery.message();
             let attempt = held.attempts.tries().saturating_add(1);
@@ -161,9 +165,19 @@ impl Agent {
             self.jobs.push(job);
             self.in_flight += 1;
             self.pace.pass(now);
-            if self.hold.current().is_some() {
+            if is_probe {
                 self.hold.probe_sent(Some(key));
+                self.shared.probe_sent(Some(key), turns);
             }
+        }
+    }
+
+    /// Asks a backend that is unwell whether it is there; at most one such request is under way.
+    fn probe_without_message(&mut self, target: usize, now: Instant) {
+        if let Some(turns) = self.shared.take_turn_at(target, now) {
+            self.hold.probe_sent(None);
+            self.shared.probe_sent(None, turns);
+            self.jobs.push(self.targets.probe(target));
         }
     }
 
@@ -171,8 +185,11 @@ impl Agent {
     pub(super) fn say_state(&self) {
         if *self.state.borrow() != State::Draining {
             let is_blocked = *self.copying.blocked.borrow();
-            self.state.send_replace(match &self.unwell {
-                Some(reason) => State::Holding(reason.clone()),
+            let down = self.shared.down(Instant::now());
+            let down =
+                down.map(|(target, why)| format!("{}: {why}", self.targets.get(target).name()));
+            self.state.send_replace(match down.or_else(|| self.unwell.clone()) {
+                Some(reason) => State::Holding(reason),
                 None if is_blocked => State::Holding("the broker confirms no copies".to_owned()),
                 None => State::Consuming,
             });

@@ -45,7 +45,7 @@ pub struct Clients {
 
 /// What a client is made of.
 #[derive(Debug, Clone, PartialEq)]
-struct Key {
+pub(super) struct Key {
     /// `None` where it only ever speaks plain HTTP, for which no certificate is read.
     tls: Option<TlsSettings>,
     http2: Http2,
@@ -69,8 +69,7 @@ impl Clients {
         &mut self,
         definition: &BackendDefinition,
     ) -> Result<Rc<reqwest::Client>, BackendError> {
-        let secure = definition.urls.iter().any(|url| url.scheme() == "https");
-        let key = Key { tls: secure.then(|| definition.tls.clone()), http2: version(definition) };
+        let key = key(definition);
         self.entries.retain(|(_, client)| client.strong_count() > 0);
         let known = self.entries.iter().find(|(known, _)| *known == key);
         if let Some(client) = known.and_then(|(_, client)| client.upgrade()) {
@@ -116,6 +115,12 @@ impl Clients {
         let builder = if self.ignore_proxies { builder.no_proxy() } else { builder };
         builder.build().map_err(|error| BackendError::Client(error.to_string()))
     }
+}
+
+/// What the client for a backend is made of.
+pub(super) fn key(definition: &BackendDefinition) -> Key {
+    let secure = definition.urls.iter().any(|url| url.scheme() == "https");
+    Key { tls: secure.then(|| definition.tls.clone()), http2: version(definition) }
 }
 
 /// A configured `Host` cannot be sent over HTTP/2, where the URL's authority takes its place

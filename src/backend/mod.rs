@@ -7,6 +7,8 @@
 mod clients;
 mod content;
 mod failure;
+mod groups;
+mod health;
 mod hosts;
 mod inquiry;
 mod retry_after;
@@ -24,6 +26,7 @@ use url::{Position, Url};
 
 pub use self::clients::Clients;
 use self::content::{Begun, MarkedBody};
+pub use self::groups::{Groups, Member, News, Turn};
 use self::hosts::Hosts;
 pub use self::inquiry::inquire;
 use crate::config::definition::BackendDefinition;

@@ -221,7 +221,8 @@ async fn a_probe_that_fails_after_the_messages_were_given_back_gives_its_own_bac
     scene.wait_for_depth(2).await;
     gate.open();
     scene.wait_for_depth(3).await;
-    assert_eq!((posts(&backend.requests()), scene.lines(&BEGAN)), (1, 1));
+    assert_eq!((posts(&backend.requests()), scene.lines(&BEGAN)), (1, 2));
+    scene.daemon.wait_for_log(&["backend reachable again: status 401"]).await;
     scene.end(3).await;
 }
 

@@ -1,0 +1,159 @@
+//! What an agent makes of its backends' health: it hears a reply, tells others, and says so once.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::{error, info};
+
+use super::Agent;
+use super::attempt::Report;
+use super::breaker::{Sign, identity};
+use super::hold::{Change, Seen};
+use super::window::Key;
+use crate::backend::News;
+use crate::backoff;
+use crate::outcome::{Outcome, Reply};
+
+impl Agent {
+    /// Takes in a reply, to a message or to a probe without one, and gives what it means for the
+    /// message: while a breaker is open, what fails there is the backend's fault.
+    pub(super) fn observe(&mut self, key: Option<Key>, report: &Report) -> Outcome {
+        let target = report.target;
+        if !self.targets.get(target).required() {
+            return report.outcome;
+        }
+        let now = Instant::now();
+        let sign = self.sign(key, report);
+        // Whoever acks all messages anyway has nothing to hold.
+        if let (false, Some(sign)) = (self.policy.auto_ack, sign) {
+            let news = self.shared.observe(report, now, fastrand::f64());
+            let seen = Seen { key, target, sign, started: report.started };
+            // Hosts that answer well end both reasons to hold at once; those that answer otherwise
+            // must not end one before the other begins.
+            if sign == Sign::Well {
+                self.heed_others(now);
+            }
+            let change = self.hold.observe(seen, now, fastrand::f64());
+            if let Some(news) = news {
+                self.tell_all(report, sign, &news);
+            }
+            self.tell_own(report, &change);
+            self.heed_others(now);
+        }
+        self.hear_wish(report, now);
+        match report.outcome {
+            Outcome::TryAgain { few: false, .. } if self.hold.is_open(target) => {
+                Outcome::Unwell { certain: true }
+            }
+            outcome @ (Outcome::Delivered
+            | Outcome::Refused
+            | Outcome::TryAgain { .. }
+            | Outcome::Unwell { .. }) => outcome,
+        }
+    }
+
+    /// A probe is over, whatever came of it: the turn goes on.
+    pub(super) fn probe_over(&mut self, key: Option<Key>) {
+        self.hold.probe_over(key);
+        self.shared.probe_over(key);
+    }
+
+    /// Holds while hosts cannot be reached, whoever found that out, and no longer.
+    pub(super) fn heed_others(&mut self, now: Instant) {
+        let down = self.shared.down(now).map(|(target, _)| target);
+        if down.is_some() {
+            self.shared.waits(self.window.len(), now);
+        }
+        if self.hold.share(down, now) {
+            self.say_state();
+        }
+    }
+
+    /// What a reply says of the backend; nothing where it was not asked.
+    fn sign(&mut self, key: Option<Key>, report: &Report) -> Option<Sign> {
+        Some(match (report.outcome, &report.reply) {
+            (_, Reply::Impossible(_)) => return None,
+            // 404 and 409 speak of the message: a window full of such must not stop all others.
+            (Outcome::Delivered | Outcome::Refused | Outcome::TryAgain { few: true, .. }, _) => {
+                Sign::Well
+            }
+            (Outcome::Unwell { certain: true }, _) => Sign::Unreachable,
+            (Outcome::Unwell { certain: false }, _) => Sign::Credential,
+            (_, Reply::Unanswered(..)) if key.is_none() => Sign::Unreachable,
+            (Outcome::TryAgain { not_before, .. }, _) => {
+                let held = key.and_then(|key| self.window.get(key));
+                let message = held.map(|held| identity(held.delivery.message()));
+                Sign::Fault { message, asked: not_before.is_some() }
+            }
+        })
+    }
+
+    /// The backend asked for quiet: all messages wait, of all agents that share its hosts.
+    fn hear_wish(&self, report: &Report, now: Instant) {
+        if let Outcome::TryAgain { whole_backend: true, not_before, .. } = report.outcome {
+            let faults = self.hold.faults(report.target).max(1);
+            let jitter = self.policy.retry.jitter;
+            let wait =
+                not_before.unwrap_or_else(|| backoff::in_place(faults, jitter, fastrand::f64()));
+            self.shared.quiet(report.target, now + wait, now);
+        }
+    }
+
+    /// One line at each end of an outage of hosts, for all agents that share them.
+    fn tell_all(&self, report: &Report, sign: Sign, news: &News) {
+        let what = if sign == Sign::Well { "well" } else { "reachable" };
+        match *news {
+            News::Down { agents } => self.say_unwell(report, agents),
+            News::Up { after, waited, agents } => {
+                self.say_recovered(report, what, after, waited, agents);
+            }
+        }
+    }
+
+    /// One line when a breaker opens, and one when it closes.
+    fn tell_own(&mut self, report: &Report, change: &Change) {
+        match *change {
+            Change::None => return,
+            Change::Opened => {
+                self.say_unwell(report, 1);
+                let name = self.targets.get(report.target).name();
+                self.unwell = Some(format!("{name}: {}", report.reply));
+            }
+            Change::Closed(after) => {
+                self.say_recovered(report, "well", after, self.window.len(), 1);
+                self.unwell = None;
+            }
+        }
+        self.say_state();
+    }
+
+    fn say_unwell(&self, report: &Report, agents: usize) {
+        error!(
+            agent = %self.definition.name,
+            backend = %self.targets.get(report.target).name(),
+            held = self.window.len(),
+            agents = (agents > 1).then_some(agents),
+            "backend unwell, holding: {}; no message is lost and no attempt counted, probing until it answers",
+            report.reply
+        );
+    }
+
+    fn say_recovered(
+        &self,
+        report: &Report,
+        what: &str,
+        after: Duration,
+        waited: usize,
+        agents: usize,
+    ) {
+        info!(
+            agent = %self.definition.name,
+            backend = %self.targets.get(report.target).name(),
+            waited,
+            after_s = after.as_secs(),
+            agents = (agents > 1).then_some(agents),
+            "backend {what} again: {}",
+            report.reply
+        );
+    }
+}
