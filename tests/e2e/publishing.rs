@@ -15,7 +15,7 @@ use serde_json::json;
 use tokio::task::{JoinSet, LocalSet};
 
 use crate::support::amqp::{field, long_string};
-use crate::support::wait::within;
+use crate::support::wait::{POLL, within};
 use crate::support::{
     Agent, Message, PrivateNode, Publisher, Vhost, on_a_private_node_of_every_release,
     on_every_release,
@@ -289,6 +289,16 @@ async fn bodies(publisher: &mut Publisher) -> Vec<u32> {
     bodies
 }
 
+/// Publishes a copy as often as it takes: a broker that comes back is not there at once.
+async fn go_on(copies: &Copies, body: &'static str) {
+    let again = async {
+        while copies.publish(declared(QueueType::Quorum, "copies", body)).await.is_err() {
+            tokio::time::sleep(POLL).await;
+        }
+    };
+    within("copies to go on", again).await;
+}
+
 async fn set_watermark(node: &PrivateNode, share: &str) {
     node.eval(&format!("vm_memory_monitor:set_vm_memory_high_watermark({share}).")).await;
 }
@@ -335,6 +345,47 @@ async fn during_an_alarm_no_copy_is_safe_and_afterwards_each_is_there_once() {
             }
             assert_eq!(bodies(&mut publisher).await, (0..count + 50).collect::<Vec<_>>());
             blocked.wait_for(|blocked| !*blocked).await.unwrap();
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_told_safe_is_there_after_the_broker_is_stopped_or_killed_and_copies_go_on() {
+    on_a_private_node_of_every_release(|node| {
+        alone(move || async move {
+            let vhost = node.broker.vhost();
+            let mut publishers = Publishers::default();
+            let copies = copies(&mut publishers, &vhost, "orders");
+            let first = start(&copies, 0..1).join_all().await;
+            assert_eq!(first, [(0, Ok(()))]);
+            // In good order at first: of a quorum queue that was declared just before it is killed
+            // RabbitMQ may lose all, confirmed or not.
+            node.stop().await;
+            node.start().await;
+            go_on(&copies, "1").await;
+            let mut told = start(&copies, 2..2000);
+            let mut safe = vec![0, 1];
+            let crash = async {
+                node.kill().await;
+                node.start().await;
+            };
+            let answers = async {
+                while let Some(Ok((number, told))) = told.join_next().await {
+                    match told {
+                        Ok(()) => safe.push(number),
+                        Err(NotSafe::Ended(_)) => {}
+                        other => panic!("{other:?}"),
+                    }
+                }
+            };
+            tokio::join!(crash, answers);
+            go_on(&copies, "2000").await;
+            safe.push(2000);
+            let mut publisher = Publisher::connect(&vhost).await;
+            let there = bodies(&mut publisher).await;
+            let lost: Vec<_> = safe.iter().filter(|number| !there.contains(number)).collect();
+            assert!(lost.is_empty(), "{lost:?}");
         })
     })
     .await;
