@@ -30,6 +30,8 @@ pub mod outcome;
 pub mod settlement;
 pub mod copies;
 pub mod backoff;
+mod pace;
+pub mod redrive;
 pub mod logging;
 pub mod secret;
 pub mod signals;

@@ -8,6 +8,7 @@
 mod amended;
 mod arguments;
 mod closing;
+mod deaths;
 mod ended;
 mod greeting;
 mod inspection;
@@ -17,13 +18,16 @@ mod publisher;
 mod rpc;
 mod server;
 mod session;
+mod taker;
 #[cfg(test)]
 mod tests;
 mod topology;
 
 pub use amended::{Added, Fate, Removed};
+pub use deaths::Death;
 pub use ended::Ended;
 pub use inspection::{Answer, Inspection};
 pub use publisher::{Copy, CopyQueue, NotSafe, Publisher, Publishers};
 pub use server::Server;
 pub use session::{Event, Session};
+pub use taker::Taker;

@@ -2,6 +2,7 @@
 
 pub mod check;
 mod online;
+mod redrive;
 mod run;
 
 use std::path::PathBuf;
@@ -34,6 +35,7 @@ Examples:
   amqp-agentd check                         every problem in /etc/amqp-agentd, before it matters
   amqp-agentd check --online                the same, and what the brokers say
   amqp-agentd run --agents ./agents.d       the daemon in the foreground; Ctrl-C drains and stops it
+  amqp-agentd redrive orders --dry-run      its dead letters, by reason
   kill -HUP $(pidof amqp-agentd)            read the files again; what is unchanged is not touched
 
 Exit codes: 0 fine, 1 failed, 64 wrong usage, 78 bad configuration.
@@ -47,6 +49,9 @@ enum Command {
     /// Print every problem in every file; silent when there is none
     #[command(after_help = PROBLEMS)]
     Check(Checked),
+    /// Move dead letters back to the queue that they came from
+    #[command(after_help = redrive::HELP)]
+    Redrive(redrive::Arguments),
 }
 
 const SIGNALS: &str = "\
@@ -111,6 +116,7 @@ pub fn main() -> ExitCode {
             // Where nobody can be told, the exit code still tells.
             checked.unwrap_or(FAILED)
         }
+        Command::Redrive(arguments) => redrive::redrive(arguments),
     };
     ExitCode::from(code)
 }

@@ -3,6 +3,14 @@
 use std::fmt::{self, Display};
 use std::time::Duration;
 
+use super::value::Period;
+
+/// Reads a duration as an agent file has it; `None` if it is none.
+#[must_use]
+pub fn parse(text: &str) -> Option<Duration> {
+    Period::parse(text).map(|Period(duration)| duration)
+}
+
 /// A duration in its one canonical form, which an agent file can have too: `250ms`, `5s`, `2m`,
 /// `1h30m`.
 ///

@@ -25,7 +25,7 @@ mod report;
 mod resolve;
 mod source_map;
 mod spec;
-mod suggest;
+pub(crate) mod suggest;
 mod tree;
 mod value;
 

@@ -71,7 +71,7 @@ fn did_you_mean(meant: &str) -> String {
 }
 
 /// The one of `known` that `word` is a misspelling of.
-pub(super) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+pub(crate) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     const LIKE_ENOUGH: f64 = 0.8;
     let word = plain(word);
     let likeness = |other: &str| {

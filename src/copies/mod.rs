@@ -1,8 +1,10 @@
-//! The copies that take a message's place: one that waits for its next attempt, and one for people.
+//! The copies that take a message's place: one that waits for its next attempt, one for people, and
+//! one that starts afresh.
 //!
 //! Pure. Body and properties are the message's own, octet for octet, but for what would end the
 //! copy or lead it astray: those are kept under names of ours.
 
+mod afresh;
 pub mod headers;
 mod history;
 pub mod names;
@@ -16,6 +18,7 @@ use crate::config::definition::{DeadLetter, QueueType};
 use crate::delivery::{Message, Properties};
 use crate::settlement::Reason;
 
+pub use afresh::afresh;
 pub use history::History;
 pub use names::delay_queue;
 

@@ -212,3 +212,59 @@ fn headers_that_leave_no_room_make_a_dead_letter_say_less_and_a_retry_impossible
     let dead = dead_letter(&published, &failure, Reason::Refused, &target(), QueueType::Classic);
     assert!(dead.properties.octets() <= PROPERTIES_MAX);
 }
+
+#[test]
+fn a_dead_letter_goes_back_without_its_failure_and_as_it_was_published() {
+    let published = PropertiesBuilder::default()
+        .message_id("7")
+        .expiration("60000")
+        .user_id("me")
+        .header("CC", "elsewhere")
+        .header("x-first-death-reason", "expired")
+        .header("tenant", "acme")
+        .build();
+    let dead =
+        dead_letter(&message(published), &failure(), Reason::Refused, &target(), QueueType::Quorum);
+    let (letter, _) = come_back(&dead);
+    let copy = afresh(&letter, "orders", false);
+    assert_eq!((copy.exchange.as_str(), copy.routing_key.as_str()), ("", "orders"));
+    assert_eq!(copy.queue, None);
+    let names: Vec<_> = copy.properties.headers().map(|(name, _)| name.to_vec()).collect();
+    let mut names: Vec<_> = names.iter().map(|name| String::from_utf8_lossy(name)).collect();
+    names.sort();
+    assert_eq!(
+        names,
+        [
+            "tenant",
+            headers::CC,
+            headers::DONE,
+            headers::EXCHANGE,
+            headers::EXPIRATION,
+            headers::ROUTING_KEY,
+            headers::USER_ID,
+            "x-agent-x-first-death-reason",
+        ]
+    );
+    let (back, history) = come_back(&copy);
+    assert_eq!((back.exchange.as_str(), back.routing_key.as_str()), ("shop", "order.created"));
+    assert_eq!((history.attempts, history.tries, history.first_failure), (0, 0, None));
+    assert!(history.has("mail"));
+    let (_, to_all) = come_back(&afresh(&letter, "orders", true));
+    assert_eq!(to_all.done, "");
+}
+
+#[test]
+fn going_round_by_way_of_the_dead_letters_adds_nothing() {
+    let published = PropertiesBuilder::default().header("x-first-death-reason", "expired").build();
+    let mut message = message(published);
+    let mut octets = Vec::new();
+    for _ in 0..3 {
+        let dead = dead_letter(&message, &failure(), Reason::Refused, &target(), QueueType::Quorum);
+        let (letter, _) = come_back(&dead);
+        let copy = afresh(&letter, "orders", false);
+        octets.push((dead.properties.octets(), copy.properties.octets()));
+        (message, _) = come_back(&copy);
+    }
+    assert_eq!(octets[0], octets[1]);
+    assert_eq!(octets[1], octets[2]);
+}

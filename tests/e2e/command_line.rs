@@ -16,6 +16,7 @@ fn help_teaches_and_is_as_it_is_written_down() {
         (&["--help"][..], "amqp-agentd.txt"),
         (&["run", "--help"], "run.txt"),
         (&["check", "--help"], "check.txt"),
+        (&["redrive", "--help"], "redrive.txt"),
     ] {
         let output = agentd(arguments);
         assert_eq!(output.status.code(), Some(0), "{arguments:?}");
@@ -40,6 +41,7 @@ fn wrong_usage_ends_in_64_and_says_what_is_wrong() {
     for (arguments, word) in [
         (&[][..], "Usage:"),
         (&["fly"], "fly"),
+        (&["redrive"], "AGENT"),
         (&["run", "--agent", "x"], "--agents"),
         (&["run", "--config"], "--config"),
         (&["check", "orders.toml"], "orders.toml"),

@@ -48,6 +48,9 @@ mod online;
 mod publishing;
 
 #[cfg(test)]
+mod redrive;
+
+#[cfg(test)]
 mod reload;
 
 #[cfg(test)]

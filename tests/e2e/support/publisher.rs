@@ -100,6 +100,11 @@ impl Publisher {
         self.wait_until(queue, &wanted.to_string(), |(ready, _)| ready == wanted).await;
     }
 
+    /// Waits until at least one message waits in a queue.
+    pub async fn wait_until_some(&mut self, queue: &str) {
+        self.wait_until(queue, "a message", |(ready, _)| ready > 0).await;
+    }
+
     async fn wait_until(&mut self, queue: &str, what: &str, is: impl Fn((u32, u32)) -> bool) {
         let end = Instant::now() + DEADLINE;
         loop {

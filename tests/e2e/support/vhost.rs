@@ -94,6 +94,13 @@ impl Vhost {
         self.broker.management.put(&self.path("exchanges", name), &exchange);
     }
 
+    /// Binds a queue to an exchange.
+    pub fn bind(&self, exchange: &str, queue: &str, routing_key: &str) {
+        let (exchange, queue) = (segment(exchange), segment(queue));
+        let path = format!("bindings/{}/e/{exchange}/q/{queue}", self.segment());
+        self.broker.management.post(&path, &json!({ "routing_key": routing_key }));
+    }
+
     /// Deletes a queue, and with it its consumers.
     pub fn delete_queue(&self, name: &str) {
         self.broker.management.delete(&self.path("queues", name));

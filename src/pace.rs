@@ -1,4 +1,4 @@
-//! `max_rate`: evenly spaced, never in bursts.
+//! A rate, evenly spaced, never in bursts: that of `max_rate`, and that of `redrive`.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ const LATE_MAX: Duration = Duration::from_millis(5);
 
 /// Spaces messages by 1/rate: one that comes late is not made up for by one that comes early.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     spacing: Duration,
     next: Option<Instant>,
 }
 
 impl Pace {
     /// `rate` in messages a second; `None` is no limit.
-    pub(super) fn new(rate: Option<f64>) -> Self {
+    pub(crate) fn new(rate: Option<f64>) -> Self {
         let spacing = rate.map_or(Duration::ZERO, |rate| {
             Duration::try_from_secs_f64(1.0 / rate).unwrap_or(Duration::MAX)
         });
@@ -25,12 +25,12 @@ impl Pace {
     }
 
     /// When the next message may go, if that is after `now`.
-    pub(super) fn wait(&self, now: Instant) -> Option<Instant> {
+    pub(crate) fn wait(&self, now: Instant) -> Option<Instant> {
         self.next.filter(|next| *next > now)
     }
 
     /// A message goes at `now`.
-    pub(super) fn pass(&mut self, now: Instant) {
+    pub(crate) fn pass(&mut self, now: Instant) {
         if !self.spacing.is_zero() {
             let in_turn =
                 self.next.filter(|next| *next <= now && now.duration_since(*next) <= LATE_MAX);
