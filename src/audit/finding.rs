@@ -228,14 +228,14 @@ impl fmt::Display for Finding {
             ),
             Self::LimitBelowAttempts { limit, attempts } => write!(
                 formatter,
-                "the queue's delivery limit of {limit} ends a message before its {attempts} attempts do, and without a reason"
+                "the queue's delivery limit of {limit}, to which lost sessions count too, may end a message before its {attempts} attempts do"
             ),
             Self::LimitOff => formatter.write_str(
                 "the queue has no delivery limit: a message at which this daemon itself fails would come again for ever",
             ),
             Self::LimitDrops(limit) => write!(
                 formatter,
-                "a message whose delivery failed more than {limit} times, by lost sessions as well, is dropped by the queue, which has no dead-letter exchange"
+                "a message whose delivery failed more than {limit} times, lost sessions and before RabbitMQ 4.3 drains and holds included, is dropped by the queue, which has no dead-letter exchange"
             ),
             Self::AttemptsUncounted => formatter.write_str(
                 "a classic queue does not tell how often a message failed: `retry.attempts` has no effect, and a message that always fails goes round for ever",

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use crate::broker::Inspection;
 use crate::config::definition::{AgentDefinition, Argument, QueueType, RetryStrategy};
-use crate::settlement::HELD_MAX;
+use crate::settlement::{HELD_MAX, KEPT_MAX};
 
 pub use facts::{Facts, Known, NoLimit, QueueFacts};
 pub use finding::{Finding, Weight};
@@ -183,10 +183,19 @@ fn consumer_timeout(definition: &AgentDefinition, facts: &Facts, findings: &mut 
 /// How long a message may be held as a matter of course: while a backend is unwell, or between two
 /// attempts.
 fn held_max(definition: &AgentDefinition) -> Duration {
-    let longest = definition.retry.delays.iter().max().copied().unwrap_or_default();
-    let waits = match definition.retry.strategy {
+    let retry = &definition.retry;
+    let delays = retry.delays.iter().copied().map(|delay| delay.min(HELD_MAX));
+    let longest = delays.clone().max().unwrap_or_default();
+    // The last delay repeats.
+    let waits = usize::try_from(retry.attempts).unwrap_or(usize::MAX).saturating_sub(1);
+    let listed = delays.len().min(waits);
+    let repeats = u32::try_from(waits - listed).unwrap_or(u32::MAX);
+    let last = delays.clone().next_back().unwrap_or_default();
+    let all = delays.take(listed).sum::<Duration>().saturating_add(last.saturating_mul(repeats));
+    let waits = match retry.strategy {
         RetryStrategy::Queue | RetryStrategy::Native => Duration::ZERO,
-        RetryStrategy::InPlace | RetryStrategy::Requeue => longest.min(HELD_MAX),
+        RetryStrategy::InPlace => all.min(KEPT_MAX),
+        RetryStrategy::Requeue => longest,
     };
     definition.hold_max.max(waits)
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::finding::Weight;
-use crate::broker::{Answer, Inspection};
+use crate::broker::{Answer, CopyQueue, Inspection};
 use crate::config::definition::{AgentDefinition, DeadLetter, Declare};
 
 /// What keeps an agent from working, or will unless it is mended by then.
@@ -34,6 +34,10 @@ pub enum What {
     Queue,
     /// Its exchange.
     Exchange,
+    /// The queue of this name, for retries.
+    RetryQueue(String),
+    /// Copies, published to queues by the default exchange.
+    Copies,
     /// The queue of this name, for dead letters.
     DeadLetterQueue(String),
     /// The exchange of this name, for dead letters.
@@ -47,13 +51,11 @@ pub fn obstacles(definition: &AgentDefinition, inspection: &Inspection) -> Vec<O
     let exchange = inspection.exchange.as_ref().map(|said| (What::Exchange, said, declares));
     let queue = (What::Queue, &inspection.queue, declares);
     let target = definition.dead_letter.as_ref().zip(inspection.dead_letter.as_ref());
-    // What dead letters need is declared when the first one comes, and no news before.
-    let is_news =
-        |target: &DeadLetter, said: &Answer| !(target.declare && *said == Answer::Missing);
-    let dead_letter = target
-        .filter(|(target, said)| is_news(target, said))
-        .map(|(target, said)| (dead_letter(target), said, false));
-    let asked = [exchange, Some(queue), dead_letter].into_iter().flatten();
+    let dead_letter = target.map(|(target, said)| (dead_letter(target), said, false));
+    let publishing = inspection.publishing.as_ref().map(|said| (What::Copies, said, false));
+    let copies = inspection.copies.iter().map(|(queue, said)| (copy_queue(queue), said, true));
+    let asked = [exchange, Some(queue), dead_letter, publishing].into_iter().flatten();
+    let asked = asked.chain(copies);
     asked.filter_map(|(what, said, declared)| obstacle(what, said, declared)).collect()
 }
 
@@ -62,6 +64,11 @@ fn dead_letter(target: &DeadLetter) -> What {
         Some(queue) if target.exchange.is_empty() => What::DeadLetterQueue(queue.clone()),
         Some(_) | None => What::DeadLetterExchange(target.exchange.clone()),
     }
+}
+
+fn copy_queue(queue: &CopyQueue) -> What {
+    let name = queue.name.clone();
+    if queue.delay.is_some() { What::RetryQueue(name) } else { What::DeadLetterQueue(name) }
 }
 
 fn obstacle(what: What, said: &Answer, declared: bool) -> Option<Obstacle> {
@@ -90,6 +97,8 @@ impl Obstacle {
         match what {
             What::Queue => &[&["async/amqp", "name"]],
             What::Exchange => &[&["async/amqp", "exchange"]],
+            What::RetryQueue(_) => &[&["retry", "strategy"], &["retry", "delays"]],
+            What::Copies => &[&["retry", "strategy"], &["dead_letter", "queue"]],
             What::DeadLetterQueue(_) | What::DeadLetterExchange(_) => &[
                 &["dead_letter", "queue"],
                 &["dead_letter", "exchange"],
@@ -105,6 +114,7 @@ impl Obstacle {
             Self::Missing { what, .. } => match what {
                 What::Queue => "declare it, mend the name, or set `declare = \"create\"`",
                 What::Exchange => "declare it, mend the name, or remove `exchange`",
+                What::RetryQueue(_) | What::Copies => "declare it",
                 What::DeadLetterQueue(_) | What::DeadLetterExchange(_) => {
                     "declare it, or name another in [dead_letter]"
                 }
@@ -113,6 +123,9 @@ impl Obstacle {
                 "give the user the permission, see `rabbitmqctl set_permissions`"
             }
             Self::Refused { code: 405, .. } => "nothing, if it is the running daemon that uses it",
+            Self::Refused { code: 406, what: What::RetryQueue(_), .. } => {
+                "delete it when it is empty: it is not as it has to be, and is declared when needed"
+            }
             Self::Refused { code: 406, .. } => {
                 "let the file say what the broker has, or set `declare = \"passive\"`"
             }
@@ -132,8 +145,12 @@ impl fmt::Display for Obstacle {
         let (Self::Missing { what, .. } | Self::Refused { what, .. }) = self;
         match what {
             What::Queue | What::Exchange => Ok(()),
-            What::DeadLetterQueue(_) | What::DeadLetterExchange(_) => formatter
-                .write_str(", so that they would be kept and take their places in the window"),
+            What::RetryQueue(_)
+            | What::Copies
+            | What::DeadLetterQueue(_)
+            | What::DeadLetterExchange(_) => {
+                formatter.write_str(", so that messages that fail would be kept in the window")
+            }
         }
     }
 }
@@ -143,6 +160,8 @@ impl fmt::Display for What {
         match self {
             Self::Queue => formatter.write_str("the queue"),
             Self::Exchange => formatter.write_str("the exchange"),
+            Self::RetryQueue(name) => write!(formatter, "the queue `{name}` for retries"),
+            Self::Copies => formatter.write_str("copies to queues, by the default exchange"),
             Self::DeadLetterQueue(name) => write!(formatter, "the queue `{name}` for dead letters"),
             Self::DeadLetterExchange(name) => {
                 write!(formatter, "the exchange `{name}` for dead letters")

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::broker::{Answer, Server};
+use crate::broker::{Answer, CopyQueue, Server};
 use crate::config::definition::tests::definition;
 use crate::config::definition::{DeadLetter, Declare};
 
@@ -241,6 +241,23 @@ fn a_queue_that_ends_messages_before_us_or_never_is_found() {
             |case| case.policy_number("consumer-timeout", 300_000),
         ),
         (
+            // Between its attempts it may be held for longer.
+            Finding::ConsumerTimeout {
+                limit: Duration::from_mins(10),
+                held: Duration::from_mins(15),
+            },
+            |case| {
+                case.agent.retry.strategy = RetryStrategy::InPlace;
+                case.agent.retry.delays = vec![Duration::from_mins(3)];
+                case.policy_number("consumer-timeout", 600_000);
+            },
+            |case| {
+                case.agent.retry.strategy = RetryStrategy::InPlace;
+                case.agent.retry.delays = vec![Duration::from_mins(1)];
+                case.policy_number("consumer-timeout", 600_000);
+            },
+        ),
+        (
             Finding::ConsumerTimeout { limit: Duration::from_secs(30), held },
             |case| case.argument("x-consumer-timeout", Argument::Integer(HALF_A_MINUTE)),
             |case| {
@@ -336,25 +353,48 @@ fn the_lower_delivery_limit_is_in_force_and_none_is_above_any() {
     }
 }
 
-#[test]
-fn what_a_broker_refuses_is_told_with_what_it_needs() {
-    let fine = || Inspection {
+/// An agent, what the broker says, and how each line of it begins.
+type Asked<'a> = (&'a AgentDefinition, Inspection, Vec<(Weight, &'a str)>);
+
+fn each_is_told(rows: &[Asked<'_>]) {
+    for (agent, inspection, expected) in rows {
+        let found = of_inspection(agent, inspection);
+        assert_eq!(found.len(), expected.len(), "{found:?}");
+        for (found, (weight, text)) in found.iter().zip(expected) {
+            assert_eq!(found.finding.weight(), *weight, "{found}");
+            assert!(found.to_string().starts_with(text), "{found}");
+        }
+    }
+}
+
+fn fine() -> Inspection {
+    Inspection {
         server: server("4.3.6"),
         exchange: Some(Answer::Fine),
         queue: Answer::Fine,
         dead_letter: Some(Answer::Fine),
-    };
-    let refused = |code: u16| Answer::Refused { code, text: "NO - no".to_owned() };
-    let with_exchange =
-        Some(DeadLetter { exchange: "dlx".to_owned(), routing_key: None, declare: false });
+        copies: Vec::new(),
+        publishing: Some(Answer::Fine),
+    }
+}
+
+fn refused(code: u16) -> Answer {
+    Answer::Refused { code, text: "NO - no".to_owned() }
+}
+
+fn passive() -> AgentDefinition {
     let mut passive = definition("orders");
     passive.source.declare = Declare::Passive;
-    passive.dead_letter = with_exchange;
-    let mut create = definition("orders");
-    create.source.declare = Declare::Create;
-    let table = [
+    let exchange = "dlx".to_owned();
+    passive.dead_letter = Some(DeadLetter { exchange, routing_key: None, declare: false });
+    passive
+}
+
+#[test]
+fn what_a_broker_refuses_is_told_with_what_it_needs() {
+    let (create, passive) = (definition("orders"), passive());
+    each_is_told(&[
         (&create, fine(), vec![]),
-        (&create, Inspection { dead_letter: Some(Answer::Missing), ..fine() }, vec![]),
         (
             &create,
             Inspection { queue: Answer::Missing, ..fine() },
@@ -383,18 +423,51 @@ fn what_a_broker_refuses_is_told_with_what_it_needs() {
             Inspection { exchange: Some(refused(403)), ..fine() },
             vec![(Weight::Error, "the broker refuses the exchange: 403 NO - no; give the user")],
         ),
+    ]);
+}
+
+#[test]
+fn copies_that_could_not_be_made_are_told() {
+    let (create, passive) = (definition("orders"), passive());
+    let copy = |name: &str, delay: Option<Duration>, answer| {
+        let delay = delay.map(|delay| (delay, "orders".to_owned()));
+        (CopyQueue { name: name.to_owned(), kind: QueueType::Quorum, delay }, answer)
+    };
+    let retry = Some(Duration::from_secs(5));
+    each_is_told(&[
+        (&create, Inspection { publishing: None, dead_letter: None, ..fine() }, vec![]),
+        (
+            &create,
+            Inspection { copies: vec![copy("orders.dead", None, Answer::Fine)], ..fine() },
+            vec![],
+        ),
+        (
+            &create,
+            Inspection {
+                copies: vec![copy("orders.retry.5s", retry, refused(403))],
+                publishing: Some(refused(403)),
+                ..fine()
+            },
+            vec![
+                (
+                    Weight::Error,
+                    "the broker refuses copies to queues, by the default exchange: 403",
+                ),
+                (Weight::Error, "the broker refuses the queue `orders.retry.5s` for retries: 403"),
+            ],
+        ),
+        (
+            &create,
+            Inspection { copies: vec![copy("orders.retry.5s", retry, refused(406))], ..fine() },
+            vec![(
+                Weight::Error,
+                "the broker refuses the queue `orders.retry.5s` for retries: 406",
+            )],
+        ),
         (
             &passive,
             Inspection { dead_letter: Some(Answer::Missing), ..fine() },
             vec![(Weight::Error, "the exchange `dlx` for dead letters does not exist")],
         ),
-    ];
-    for (agent, inspection, expected) in table {
-        let found = of_inspection(agent, &inspection);
-        assert_eq!(found.len(), expected.len(), "{found:?}");
-        for (found, (weight, text)) in found.iter().zip(expected) {
-            assert_eq!(found.finding.weight(), weight, "{found}");
-            assert!(found.to_string().starts_with(text), "{found}");
-        }
-    }
+    ]);
 }

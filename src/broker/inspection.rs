@@ -2,17 +2,22 @@
 
 use std::time::Duration;
 
-use amqprs::channel::{BasicConsumeArguments, BasicQosArguments, Channel};
+use amqprs::channel::{
+    BasicConsumeArguments, BasicPublishArguments, BasicQosArguments, Channel, QueueDeclareArguments,
+};
 use amqprs::connection::Connection;
+use amqprs::{BasicProperties, FieldTable, FieldValue};
 use tokio::task::JoinSet;
 
 use super::closing::Closing;
 use super::ended::Ended;
+use super::publisher::{self, CopyQueue};
 use super::server::Server;
 use super::{arguments, login, rpc, topology};
 use crate::config::definition::{
     AgentDefinition, BrokerAddress, DeadLetter, Declare, Exchange, Queue, Source,
 };
+use crate::copies;
 
 /// The longest wait for the broker when we leave.
 const CLOSE_MAX: Duration = Duration::from_secs(3);
@@ -26,9 +31,14 @@ pub struct Inspection {
     pub exchange: Option<Answer>,
     /// The queue: that it is there as declared, and may be consumed from.
     pub queue: Answer,
-    /// The exchange or the queue that dead letters are published to. `None` where there is none, or
-    /// where this user may not ask.
+    /// The exchange or the queue that dead letters are published to and that is not ours to declare.
+    /// `None` where there is none, or where this user may not ask.
     pub dead_letter: Option<Answer>,
+    /// The queues for copies that are declared when first needed: whether they could be.
+    pub copies: Vec<(CopyQueue, Answer)>,
+    /// Whether copies may be published to queues; `None` where none are, or where the broker does
+    /// not say, since it has an alarm.
+    pub publishing: Option<Answer>,
 }
 
 /// What a broker says of an exchange or a queue.
@@ -87,11 +97,19 @@ impl Asking {
             (Some(_), Declare::Skip) | (None, _) => None,
         };
         let queue = self.queue(source, &server).await?;
+        let mut copies = Vec::new();
+        for queue in copies::queues(definition) {
+            let answer = self.copy_queue(&queue).await?;
+            copies.push((queue, answer));
+        }
         let dead_letter = match &definition.dead_letter {
-            Some(target) => self.dead_letter(target, source).await?,
-            None => None,
+            Some(target) if !target.declare => self.dead_letter(target, source).await?,
+            Some(_) | None => None,
         };
-        Ok(Inspection { server, exchange, queue, dead_letter })
+        let to_queue = |target: &DeadLetter| target.exchange.is_empty();
+        let publishes = !copies.is_empty() || definition.dead_letter.as_ref().is_some_and(to_queue);
+        let publishing = if publishes { self.publishing().await? } else { None };
+        Ok(Inspection { server, exchange, queue, dead_letter, copies, publishing })
     }
 
     async fn exchange(&self, exchange: &Exchange, declare: Declare) -> Result<Answer, Ended> {
@@ -115,6 +133,67 @@ impl Asking {
             (Answer::Fine, Declare::Skip) | (Answer::Missing | Answer::Refused { .. }, _) => {
                 Ok(there)
             }
+        }
+    }
+
+    /// Whether a queue for copies could be declared, or is there as it would be.
+    async fn copy_queue(&self, queue: &CopyQueue) -> Result<Answer, Ended> {
+        let may = self.may_declare(queue).await?;
+        let there = self.declared(&queue.name, publisher::table(queue), true).await?;
+        match (may, there) {
+            // One that just keeps what it gets may be as somebody else made it.
+            (_, Answer::Fine) if queue.delay.is_none() => Ok(Answer::Fine),
+            (Answer::Fine, Answer::Fine) => {
+                self.declared(&queue.name, publisher::table(queue), false).await
+            }
+            (may, _) => Ok(may),
+        }
+    }
+
+    /// Whether the queue may be declared, without declaring it: RabbitMQ looks at permissions first,
+    /// and then refuses a length that is no number (406).
+    async fn may_declare(&self, queue: &CopyQueue) -> Result<Answer, Ended> {
+        let mut table = publisher::table(queue);
+        arguments::insert(&mut table, "x-max-length", FieldValue::from("none"));
+        match self.declared(&queue.name, table, false).await? {
+            Answer::Refused { code: 406, .. } => Ok(Answer::Fine),
+            answer @ (Answer::Fine | Answer::Missing | Answer::Refused { .. }) => Ok(answer),
+        }
+    }
+
+    async fn declared(
+        &self,
+        name: &str,
+        table: FieldTable,
+        passive: bool,
+    ) -> Result<Answer, Ended> {
+        let (channel, closing) = self.channel().await?;
+        let question = QueueDeclareArguments::new(name)
+            .passive(passive)
+            .durable(true)
+            .arguments(table)
+            .finish();
+        let asked = async move { channel.queue_declare(question).await };
+        self.answer(rpc::call("queue.declare", &closing, asked).await.map(|_| ()))
+    }
+
+    /// Whether copies may be published to queues: by a message that comes back, since there is no
+    /// queue of its routing key.
+    ///
+    /// The last question: a broker with an alarm reads nothing any more.
+    async fn publishing(&self) -> Result<Option<Answer>, Ended> {
+        let (channel, closing) = self.channel().await?;
+        let nobody = format!("amqp-agentd.check.{:016x}", fastrand::u64(..));
+        let message = BasicPublishArguments::new("", &nobody).mandatory(true).finish();
+        let asked = async move {
+            channel.basic_publish(BasicProperties::default(), Vec::new(), message).await?;
+            // Answered once the message has been looked at.
+            channel.basic_qos(BasicQosArguments::new(0, 1, false)).await
+        };
+        match self.answer(rpc::call("basic.publish", &closing, asked).await) {
+            Ok(answer) => Ok(Some(answer)),
+            Err(Ended::Unresponsive { .. }) => Ok(None),
+            Err(ended) => Err(ended),
         }
     }
 
@@ -157,7 +236,7 @@ impl Asking {
         let limited = async move { limited.basic_qos(one).await };
         rpc::call("basic.qos", &closing, limited).await?;
         let mut table = arguments::table(&std::collections::BTreeMap::new());
-        arguments::insert(&mut table, "x-priority", amqprs::FieldValue::from("none"));
+        arguments::insert(&mut table, "x-priority", FieldValue::from("none"));
         let consume = BasicConsumeArguments::new(&queue.name, "amqp-agentd check")
             .manual_ack(true)
             .arguments(table)

@@ -1,40 +1,13 @@
 //! Agents that would declare one queue for copies differently, or take from another's delay queue.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::conflicts::{queue_differences, share_a_broker};
-use super::definition::{AgentDefinition, Declare, Queue, QueueType, RetryStrategy};
+use super::definition::{Declare, Queue, QueueType};
 use super::report::{Report, quoted};
 use super::resolve::Candidate;
 use super::source_map::Span;
-use crate::copies::names::delay_queue;
-
-/// A queue that an agent declares for its copies.
-#[derive(Debug)]
-pub(super) struct CopyQueue {
-    name: String,
-    kind: QueueType,
-    /// How long messages wait in it; `None` are dead letters.
-    delay: Option<Duration>,
-}
-
-/// Those of `agent`.
-pub(super) fn copy_queues(agent: &AgentDefinition) -> Vec<CopyQueue> {
-    let (source, kind) = (&agent.source, agent.source.copy_kind());
-    let delays = match agent.retry.strategy {
-        RetryStrategy::Queue => agent.retry.delays.as_slice(),
-        RetryStrategy::Native | RetryStrategy::InPlace | RetryStrategy::Requeue => &[],
-    };
-    let delays = delays.iter().map(|delay| CopyQueue {
-        name: delay_queue(&source.queue.name, *delay),
-        kind,
-        delay: Some(*delay),
-    });
-    let dead_letters = agent.dead_letter.as_ref().filter(|dead_letter| dead_letter.declare);
-    let dead_letters = dead_letters.and_then(|dead_letter| dead_letter.routing_key.clone());
-    delays.chain(dead_letters.map(|name| CopyQueue { name, kind, delay: None })).collect()
-}
+use crate::broker::CopyQueue;
 
 /// Two agents declare one queue for their copies, and not alike.
 pub(super) fn same_copies(

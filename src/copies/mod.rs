@@ -8,6 +8,7 @@ mod afresh;
 pub mod headers;
 mod history;
 pub mod names;
+mod queues;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,7 @@ use crate::settlement::Reason;
 pub use afresh::afresh;
 pub use history::History;
 pub use names::delay_queue;
+pub use queues::queues;
 
 /// The most octets of properties that a content header frame has room for, with RabbitMQ's
 /// `frame_max` of 128 KiB and what it adds itself to a message that comes back.

@@ -7,7 +7,7 @@ use tokio::process::Command;
 
 use crate::support::wait::within;
 use crate::support::{
-    Agent, Backend, Broker, Daemon, Message, Publisher, Scene, Vhost, on_every_release,
+    Agent, Backend, Broker, Daemon, Message, Publisher, Reply, Scene, Vhost, on_every_release,
 };
 
 /// An agent whose backend is never asked.
@@ -128,6 +128,83 @@ async fn a_user_that_may_not_consume_or_not_log_in_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_user_that_may_not_make_copies_is_an_error() {
+    on_every_release(|vhost| async move {
+        vhost.declare_queue("orders");
+        let user = format!("copies-{}", vhost.name);
+        vhost.broker.add_user(&user, "secret");
+        let agent = agent_at(&vhost.url_as(&user, "secret", vhost.broker.amqp_port));
+        let cases = [
+            ("^orders$", "^orders$", "^orders$", Some("`orders.retry.100ms` for retries: 403")),
+            ("^orders$", "^orders$", "^orders$", Some("`orders.dead` for dead letters: 403")),
+            (
+                "^orders",
+                "^orders",
+                "^orders",
+                Some("copies to queues, by the default exchange: 403"),
+            ),
+            ("^orders", "^amq\\.default$", "^orders", None),
+        ];
+        for (configure, write, read, problem) in cases {
+            vhost.permit(&user, configure, write, read);
+            let (code, said) = check(&agent).await;
+            match problem {
+                Some(problem) => {
+                    assert_eq!(code, Some(78), "{said}");
+                    assert!(said.contains(problem), "no {problem} in {said}");
+                }
+                None => assert_eq!((code, said.as_str()), (Some(0), "")),
+            }
+        }
+        assert_eq!(vhost.queue("orders.retry.100ms"), None);
+        assert_eq!(vhost.queue("orders.dead"), None);
+        vhost.broker.remove_user(&user);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_delay_queue_that_is_none_is_an_error_and_a_dead_letter_queue_is_free() {
+    on_every_release(|vhost| async move {
+        vhost.declare_queue("orders");
+        vhost.declare_queue_with("orders.dead", &json!({ "x-max-length": 5 }));
+        assert_eq!(check(&agent(&vhost)).await, (Some(0), String::new()));
+        vhost.declare_queue("orders.retry.100ms");
+        let (code, said) = check(&agent(&vhost)).await;
+        assert_eq!(code, Some(78), "{said}");
+        assert!(said.contains("the queue `orders.retry.100ms` for retries: 406"), "{said}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_place_for_dead_letters_that_is_missing_is_an_error() {
+    on_every_release(|vhost| async move {
+        vhost.declare_queue("orders");
+        for key in ["dead_letter.queue", "dead_letter.exchange"] {
+            let agent = passive(agent(&vhost)).set(key, "nowhere");
+            let (code, said) = check(&agent).await;
+            assert_eq!(code, Some(78), "{said}");
+            assert!(said.contains("`nowhere` for dead letters does not exist"), "{said}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_virtual_host_that_is_missing_is_an_error() {
+    on_every_release(|vhost| async move {
+        let port = vhost.broker.amqp_port;
+        let (code, said) =
+            check(&agent_at(&format!("amqp://guest:guest@127.0.0.1:{port}/no"))).await;
+        assert_eq!(code, Some(78), "{said}");
+        assert!(said.contains("no session at 127.0.0.1:"), "{said}");
+        assert!(said.contains("530"), "{said}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_broker_that_is_away_ends_in_1_unless_there_is_another() {
     let vhost = Broker::any().vhost();
     vhost.declare_queue("orders");
@@ -218,6 +295,42 @@ async fn a_management_interface_that_does_not_answer_is_a_warning() {
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("401: user or password refused"), "{said}");
     assert!(!said.contains("secret"), "{said}");
+}
+
+#[tokio::test]
+async fn whatever_answers_in_place_of_a_management_interface_is_a_warning() {
+    let vhost = Broker::any().vhost();
+    vhost.declare_queue("orders");
+    let table = [
+        (Reply::status(503), "status 503"),
+        (Reply::status(302).header("location", "http://127.0.0.1:1/"), "status 302"),
+        (Reply::status(200).body("<html>"), "an answer that is not JSON"),
+        (Reply::status(200).body("[]"), "an answer that describes no queue"),
+        (Reply::endless(), "an answer of more than 1048576 bytes"),
+        (Reply::close(), "127.0.0.1:"),
+        (Reply::hang(), "no answer within 10s"),
+    ];
+    for (reply, problem) in table {
+        let odd = Backend::replying(move |_| reply.clone());
+        let agent = agent(&vhost).set("async/amqp.management", odd.url());
+        let (code, said) = check(&agent).await;
+        assert_eq!(code, Some(0), "{said}");
+        let warning = "warning: the queue could not be looked up: ";
+        assert!(said.contains(warning) && said.contains(problem), "no {problem} in {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_management_interface_that_hangs_holds_up_nothing() {
+    let vhost = Broker::any().vhost();
+    let (backend, hung) = (Backend::start(), Backend::replying(|_| Reply::hang()));
+    let agent = Agent::new("orders", &vhost, &backend).set("async/amqp.management", hung.url());
+    let mut scene = Scene::of(vhost, &agent).await;
+    hung.wait_for(1).await;
+    scene.publish(0..10).await;
+    backend.wait_for(10).await;
+    assert_eq!(hung.in_flight(), 1);
+    scene.end(0).await;
 }
 
 #[tokio::test]

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use amqprs::FieldValue;
 use amqprs::channel::{Channel, ExchangeDeclareArguments, QueueDeclareArguments};
+use amqprs::{FieldTable, FieldValue};
 use tokio::sync::watch;
 
 use super::connection::Link;
@@ -93,9 +93,15 @@ async fn put(
     }
 }
 
+fn declaration(queue: &CopyQueue) -> QueueDeclareArguments {
+    QueueDeclareArguments::new(&queue.name).durable(true).arguments(table(queue)).finish()
+}
+
+/// The arguments of a queue for copies.
+///
 /// A delay queue of quorum kind hands its messages on only when the next queue has confirmed
 /// them, which RabbitMQ allows only where a full queue refuses what comes.
-fn declaration(queue: &CopyQueue) -> QueueDeclareArguments {
+pub(in crate::broker) fn table(queue: &CopyQueue) -> FieldTable {
     let mut table = arguments::table(&BTreeMap::new());
     let mut set = |name: &str, value: FieldValue| arguments::insert(&mut table, name, value);
     set("x-queue-type", arguments::queue_type(queue.kind));
@@ -112,7 +118,7 @@ fn declaration(queue: &CopyQueue) -> QueueDeclareArguments {
             QueueType::Classic | QueueType::Stream => {}
         }
     }
-    QueueDeclareArguments::new(&queue.name).durable(true).arguments(table).finish()
+    table
 }
 
 fn milliseconds(delay: Duration) -> i64 {

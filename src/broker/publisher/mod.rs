@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use self::connector::{Connector, LaneHandle};
+pub(super) use self::destination::table;
 use self::lane::Request;
 use self::progress::Progress;
 use super::ended::Ended;

@@ -27,11 +27,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::copy_conflicts::{CopyQueue, copy_queues};
 use super::definition::AgentDefinition;
 use super::report::{Report, quoted};
 use super::source_map::{FileId, Span};
 use super::spec::AgentSpec;
+use crate::broker::CopyQueue;
+use crate::copies;
 use names::short_string;
 use number::{Limits, number, period, whole};
 pub(super) use number::{choice, period_within, whole_within};
@@ -118,7 +119,7 @@ pub(super) fn resolve(
     let dead_letter = dead_letter.map(toml::Spanned::span);
     let delays = spec.retry.as_ref().and_then(|keys| keys.get_ref().delays.as_ref());
     Some(Candidate {
-        copies: copy_queues(&definition),
+        copies: copies::queues(&definition),
         definition,
         file,
         enabled: spec.enabled.as_ref().is_none_or(|enabled| *enabled.get_ref()),
