@@ -1,6 +1,8 @@
 //! What RabbitMQ cannot be made to do, or not when it is wanted: a broker of raw octets.
 
 use std::cell::Cell;
+use std::io::Write;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -86,6 +88,42 @@ async fn published(
         peer.expect(BASIC_PUBLISH).await;
     }
     (publisher, peer, answers)
+}
+
+/// What the connector tells of confirms.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn start() -> (Self, tracing::subscriber::DefaultGuard) {
+        let log = Self::default();
+        let writer = log.clone();
+        let subscriber =
+            tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
+        (log, tracing::subscriber::set_default(subscriber))
+    }
+
+    fn count(&self, level: &str) -> usize {
+        let text = format!("{self:?}");
+        let lines = text.lines().filter(|line| line.contains("publisher::connector"));
+        lines.filter(|line| line.contains(level)).count()
+    }
+}
+
+impl fmt::Debug for Log {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&String::from_utf8_lossy(&self.0.lock().unwrap()))
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, octets: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(octets)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 fn lost() -> Told {
@@ -224,7 +262,8 @@ async fn an_exchange_that_is_missing_is_no_harm_to_copies_that_wait() {
 }
 
 #[tokio::test]
-async fn a_broker_that_does_not_confirm_is_waited_for_and_told_of() {
+async fn a_broker_that_does_not_confirm_is_waited_for_and_told_of_once() {
+    let (log, _guard) = Log::start();
     let test = async {
         let mut publishers = Publishers::default();
         let (publisher, mut peer, answers) = published(&mut publishers, &["1"]).await;
@@ -249,7 +288,14 @@ async fn a_broker_that_does_not_confirm_is_waited_for_and_told_of() {
         blocked.wait_for(|blocked| !*blocked).await.unwrap();
         peer.send(2, (20, 11), &[0; 4]).await;
         peer.expect(EXCHANGE_DECLARE).await;
-        drop(others);
+        assert_eq!((log.count("WARN"), log.count("INFO")), (1, 0), "{log:?}");
+        peer.send(3, (20, 11), &[0; 4]).await;
+        peer.expect(CONFIRM_SELECT).await;
+        peer.send(3, (85, 11), &[]).await;
+        peer.expect(BASIC_PUBLISH).await;
+        assert_eq!((log.count("WARN"), log.count("INFO")), (1, 1), "{log:?}");
+        peer.confirm(3, BASIC_ACK, 1, 0).await;
+        assert_eq!(end_of(others).await, Ok(()));
         peer.send(2, (40, 11), &[]).await;
         let mut seen = Vec::new();
         while seen.len() < 2 {
