@@ -25,6 +25,8 @@ pub enum Obstacle {
         /// The reply text.
         text: String,
     },
+    /// The broker takes nothing that is published for now.
+    Alarm,
 }
 
 /// What an agent asks a broker for.
@@ -56,7 +58,8 @@ pub fn obstacles(definition: &AgentDefinition, inspection: &Inspection) -> Vec<O
     let copies = inspection.copies.iter().map(|(queue, said)| (copy_queue(queue), said, true));
     let asked = [exchange, Some(queue), dead_letter, publishing].into_iter().flatten();
     let asked = asked.chain(copies);
-    asked.filter_map(|(what, said, declared)| obstacle(what, said, declared)).collect()
+    let alarm = inspection.has_alarm.then_some(Obstacle::Alarm);
+    asked.filter_map(|(what, said, declared)| obstacle(what, said, declared)).chain(alarm).collect()
 }
 
 fn dead_letter(target: &DeadLetter) -> What {
@@ -87,13 +90,16 @@ impl Obstacle {
         match self {
             // 405: in exclusive use, of the daemon whose files these are perhaps.
             Self::Missing { declared: true, .. } | Self::Refused { code: 405, .. } => Weight::Note,
+            Self::Alarm => Weight::Warning,
             Self::Missing { declared: false, .. } | Self::Refused { .. } => Weight::Error,
         }
     }
 
     /// As [`Finding::keys`](super::Finding::keys).
     pub(super) fn keys(&self) -> &'static [&'static [&'static str]] {
-        let (Self::Missing { what, .. } | Self::Refused { what, .. }) = self;
+        let (Self::Missing { what, .. } | Self::Refused { what, .. }) = self else {
+            return &[&["async/amqp", "host"]];
+        };
         match what {
             What::Queue => &[&["async/amqp", "name"]],
             What::Exchange => &[&["async/amqp", "exchange"]],
@@ -129,6 +135,7 @@ impl Obstacle {
             Self::Refused { code: 406, .. } => {
                 "let the file say what the broker has, or set `declare = \"passive\"`"
             }
+            Self::Alarm => "see to its memory and its disk; all goes on when there is enough again",
             Self::Refused { .. } => "mend what the broker names",
         }
     }
@@ -141,8 +148,13 @@ impl fmt::Display for Obstacle {
             Self::Refused { what, code, text } => {
                 write!(formatter, "the broker refuses {what}: {code} {text}")?;
             }
+            Self::Alarm => formatter.write_str(
+                "the broker answers nothing once a message was published, as during an alarm: copies wait, and with them the messages that fail",
+            )?,
         }
-        let (Self::Missing { what, .. } | Self::Refused { what, .. }) = self;
+        let (Self::Missing { what, .. } | Self::Refused { what, .. }) = self else {
+            return Ok(());
+        };
         match what {
             What::Queue | What::Exchange => Ok(()),
             What::RetryQueue(_)

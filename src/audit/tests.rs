@@ -375,6 +375,7 @@ fn fine() -> Inspection {
         dead_letter: Some(Answer::Fine),
         copies: Vec::new(),
         publishing: Some(Answer::Fine),
+        has_alarm: false,
     }
 }
 
@@ -436,6 +437,11 @@ fn copies_that_could_not_be_made_are_told() {
     let retry = Some(Duration::from_secs(5));
     each_is_told(&[
         (&create, Inspection { publishing: None, dead_letter: None, ..fine() }, vec![]),
+        (
+            &create,
+            Inspection { publishing: None, has_alarm: true, ..fine() },
+            vec![(Weight::Warning, "the broker answers nothing once a message was published")],
+        ),
         (
             &create,
             Inspection { copies: vec![copy("orders.dead", None, Answer::Fine)], ..fine() },

@@ -37,8 +37,10 @@ pub struct Inspection {
     /// The queues for copies that are declared when first needed: whether they could be.
     pub copies: Vec<(CopyQueue, Answer)>,
     /// Whether copies may be published to queues; `None` where none are, or where the broker does
-    /// not say, since it has an alarm.
+    /// not say.
     pub publishing: Option<Answer>,
+    /// The broker answers nothing once a message was published, as it does while it has an alarm.
+    pub has_alarm: bool,
 }
 
 /// What a broker says of an exchange or a queue.
@@ -109,7 +111,8 @@ impl Asking {
         let to_queue = |target: &DeadLetter| target.exchange.is_empty();
         let publishes = !copies.is_empty() || definition.dead_letter.as_ref().is_some_and(to_queue);
         let publishing = if publishes { self.publishing().await? } else { None };
-        Ok(Inspection { server, exchange, queue, dead_letter, copies, publishing })
+        let has_alarm = publishes && publishing.is_none();
+        Ok(Inspection { server, exchange, queue, dead_letter, copies, publishing, has_alarm })
     }
 
     async fn exchange(&self, exchange: &Exchange, declare: Declare) -> Result<Answer, Ended> {

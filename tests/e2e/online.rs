@@ -7,7 +7,8 @@ use tokio::process::Command;
 
 use crate::support::wait::within;
 use crate::support::{
-    Agent, Backend, Broker, Daemon, Message, Publisher, Reply, Scene, Vhost, on_every_release,
+    Agent, Backend, Broker, Daemon, Message, PrivateNode, Publisher, Reply, Scene, Vhost,
+    on_every_release,
 };
 
 /// An agent whose backend is never asked.
@@ -175,6 +176,21 @@ async fn a_delay_queue_that_is_none_is_an_error_and_a_dead_letter_queue_is_free(
         assert!(said.contains("the queue `orders.retry.100ms` for retries: 406"), "{said}");
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_broker_with_an_alarm_is_asked_all_the_same() {
+    for broker in Broker::all() {
+        let node = PrivateNode::lease(broker.release).await;
+        let vhost = node.broker.vhost();
+        vhost.declare_queue("orders");
+        node.eval("rabbit_alarm:set_alarm({{resource_limit, memory, node()}, []}).").await;
+        let (code, said) = check(&agent(&vhost)).await;
+        node.eval("rabbit_alarm:clear_alarm({resource_limit, memory, node()}).").await;
+        assert_eq!(code, Some(0), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert!(said.contains(": warning: the broker answers nothing once a message"), "{said}");
+    }
 }
 
 #[tokio::test]
