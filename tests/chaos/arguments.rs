@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::fault::Kind;
+
 pub const HELP: &str = "\
 usage: scripts/chaos [OPTION...]     (or: cargo test --test chaos -- [OPTION...])
   --release 3|4|all           RabbitMQ 3.10, 4.3, or both (default: all)
@@ -104,7 +106,13 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Wish, String
             "--faults" => options.faults = number(key, &value()?)?,
             "--seed" => options.seed = number(key, &value()?)?,
             "--rate" => options.rate = number::<u32>(key, &value()?)?.clamp(1, 1000),
-            "--only" => options.only.push(value()?),
+            "--only" => {
+                let word = value()?;
+                if !Kind::ALL.iter().any(|kind| kind.name().contains(&word)) {
+                    return Err(format!("no fault has a name with {word}"));
+                }
+                options.only.push(word);
+            }
             "--daemon" => options.daemon = value()?.into(),
             "--json" => options.json = Some(value()?.into()),
             "--keep" => options.keep = true,

@@ -79,9 +79,6 @@ pub struct Letter {
     headers: Map<String, Value>,
 }
 
-/// Whether the daemon publishes copies: until it does, nothing may be refused for ever.
-pub const COPIES: bool = false;
-
 /// Headers that the broker puts on a delivery.
 const OF_THE_BROKER: [&str; 2] = ["x-delivery-count", "x-acquired-count"];
 
@@ -94,9 +91,9 @@ impl Letter {
             Rng::with_seed(seed ^ (number as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let agent = if rng.u32(..3) == 0 { Agent::Parcels } else { Agent::Orders };
         let fate = match rng.u32(..1000) {
-            0..12 if COPIES => Fate::Refused,
-            12..18 if COPIES => Fate::Poison,
-            0..80 => Fate::Later(rng.usize(1..=3)),
+            0..12 => Fate::Refused,
+            12..18 => Fate::Poison,
+            18..80 => Fate::Later(rng.usize(1..=3)),
             _ => Fate::Fine,
         };
         let site = agent.sites()[rng.usize(..agent.sites().len())];

@@ -53,6 +53,9 @@ mod site;
 mod support;
 
 #[cfg(test)]
+mod trial;
+
+#[cfg(test)]
 mod wire;
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use super::book::{Answer, Attempt, Entry, Pages};
 use super::clock::{Micros, show};
 use super::daemon::Counts;
 use super::fault::{Kind, Mood, Place};
-use super::letter::{COPIES, Fate};
+use super::letter::Fate;
 use super::world::{ATTEMPTS, IN_PLACE, WINDOW_MAX};
 
 /// The smallest backoff: 250 ms less a fifth, for a quick try and for a delay alike.
@@ -268,7 +268,7 @@ impl Case<'_> {
                 self.findings.duplicates_in_doubt += 1;
             } else if self.may_double_since_published(second.came) {
                 of_sessions += 1;
-            } else if COPIES {
+            } else {
                 self.wrong(format!("told backend {site} twice without a cause"));
             }
         }

@@ -16,6 +16,7 @@ use super::inject::{inject, stop};
 use super::node::Node;
 use super::oracle::{Findings, examine};
 use super::report;
+use super::trial;
 use super::world::{RECOVERY_MAX, World};
 
 /// How a run ended.
@@ -47,6 +48,11 @@ pub fn all() -> ExitCode {
 }
 
 fn run_all(options: &Options) -> ExitCode {
+    let failures = trial::failures();
+    if !failures.is_empty() {
+        println!("{}\n{}", failures.join("\n"), report::verdict(0, failures.len()));
+        return ExitCode::FAILURE;
+    }
     let present = Node::releases().expect("scripts/broker runs");
     for release in &options.releases {
         if !present.contains(release) {
