@@ -108,7 +108,7 @@ fn run(options: &Options, index: usize, release: u8, queue: Queue) -> Outcome {
                 () = feed(&world.book, &world.vhost, options.rate, &world.tap) => Ok(()),
                 result = story(&world, options, &mut deck, &mut outcome) => result,
             };
-            outcome.findings = findings(&world);
+            outcome.findings = findings(&world, true);
             let failed = result.is_err() || !outcome.findings.wrongs.is_empty();
             if failed || options.keep {
                 report::keep(&world, &outcome);
@@ -132,8 +132,8 @@ fn run(options: &Options, index: usize, release: u8, queue: Queue) -> Outcome {
     outcome
 }
 
-fn findings(world: &World) -> Findings {
-    examine(&world.book.pages(), &world.record.lock().expect("never poisoned"))
+fn findings(world: &World, is_over: bool) -> Findings {
+    examine(&world.book.pages(), &world.record.lock().expect("never poisoned"), is_over)
 }
 
 /// Fault after fault, and then an orderly end.
@@ -161,8 +161,10 @@ async fn story(
         );
         outcome.faults.push((fault.name(), recovery));
         let has_failed = !world.book.pages().wrongs.is_empty()
-            || (fault.kind.place() == Place::Queues && !findings(world).wrongs.is_empty());
+            || (fault.kind.place() == Place::Queues && !findings(world, false).wrongs.is_empty());
         if has_failed {
+            // What is wrong is known; whether anything is lost as well is not, yet.
+            world.drain().await?;
             return Err(format!("stopped after {said}"));
         }
     }
