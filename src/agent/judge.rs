@@ -1,5 +1,6 @@
 //! What follows from a reply: the pure decisions, asked and carried out.
 
+use std::mem::discriminant;
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
@@ -78,7 +79,9 @@ impl Agent {
         }
         let chance = fastrand::f64();
         let decision = decide(outcome, held.attempts, &self.policy, chance);
-        let worst = decisive().find(|report| report.outcome != Outcome::Delivered);
+        // What is told is what decided: one that refuses, and not one beside it that is slow.
+        let decides = |report: &&Report| discriminant(&report.outcome) == discriminant(&outcome);
+        let worst = decisive().filter(decides).find(|report| report.outcome != Outcome::Delivered);
         match (decision, worst) {
             (Decision::Settle(settlement), None) => {
                 self.settle_judged(session, key, settlement).await

@@ -197,6 +197,8 @@ impl Kind {
     /// and go on for long enough that heartbeats and health checks notice.
     fn lasts_max(self) -> u64 {
         match self.place() {
+            // Few attempts are made of these, and so few waits.
+            Place::Backend if self == Self::Backend(Mood::Status(404)) => 600,
             Place::BrokerLeg => 9000,
             Place::BackendLeg | Place::Backend | Place::Daemon | Place::Broker | Place::Queues => {
                 3000

@@ -183,6 +183,8 @@ async fn endure(world: &World, fault: &Fault) -> Result<Duration, String> {
     if let Some(status) = daemon.ended() {
         return Err(format!("the daemon has ended by itself: {status}"));
     }
+    // A victim is to be told as what it is, and not as late.
+    world.collect_dead_letters()?;
     if waited.is_err() {
         let pages = world.book.pages();
         let open = pages.open.range(..=last);

@@ -86,6 +86,23 @@ async fn a_message_whose_attempts_are_used_up_is_dead_lettered() {
 }
 
 #[tokio::test]
+async fn of_several_backends_the_dead_letter_names_the_one_that_refused() {
+    let vhost = Broker::any().vhost();
+    let broken = Backend::replying(|_| Reply::reset());
+    let strict = Backend::replying(|_| Reply::status(422));
+    let agent =
+        Agent::new("parcels", &vhost, &broken).backend(&strict.url(), &[("name", "strict".into())]);
+    let mut scene = Scene::of(vhost, &agent).await;
+    scene.publish(["one"]).await;
+    scene.wait_for_depth_of("parcels.dead", 1).await;
+    let headers = headers(&scene.vhost, "parcels.dead");
+    assert_eq!(headers["x-agent-reason"], json!("refused"));
+    assert_eq!(headers["x-agent-backend"], json!("strict"));
+    assert_eq!(headers["x-agent-status"], json!(422));
+    scene.end(0).await;
+}
+
+#[tokio::test]
 async fn a_404_has_few_attempts() {
     let vhost = Broker::any().vhost();
     let backend = Backend::replying(|_| Reply::status(404));
