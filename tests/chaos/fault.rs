@@ -23,6 +23,11 @@ impl Fault {
             Some(beside) => format!("{} + {}", self.kind.name(), beside.name()),
         }
     }
+
+    /// Whether it is of this kind, or the one beside it is.
+    pub fn involves(&self, kind: Kind) -> bool {
+        self.kind == kind || self.beside.as_ref().is_some_and(|beside| beside.kind == kind)
+    }
 }
 
 /// Where a fault is. Two at once are in two places.

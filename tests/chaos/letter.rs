@@ -89,12 +89,13 @@ impl Letter {
     pub fn new(seed: u64, number: usize) -> Letter {
         let mut rng =
             Rng::with_seed(seed ^ (number as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
-        let agent = if rng.u32(..3) == 0 { Agent::Parcels } else { Agent::Orders };
-        let fate = match rng.u32(..1000) {
-            0..12 => Fate::Refused,
-            12..18 => Fate::Poison,
-            18..80 => Fate::Later(rng.usize(1..=3)),
-            _ => Fate::Fine,
+        let (agent, fate) = match number % 200 {
+            // These come for certain, since they are what every kind of copy is made of.
+            0 => (Agent::Orders, Fate::Poison),
+            50 => (Agent::Parcels, Fate::Poison),
+            100 => (Agent::Orders, Fate::Refused),
+            150 => (Agent::Parcels, Fate::Refused),
+            _ => drawn(&mut rng),
         };
         let site = agent.sites()[rng.usize(..agent.sites().len())];
         let plan = Plan { agent, fate, site };
@@ -248,6 +249,17 @@ impl Letter {
         }
         faults
     }
+}
+
+fn drawn(rng: &mut Rng) -> (Agent, Fate) {
+    let agent = if rng.u32(..3) == 0 { Agent::Parcels } else { Agent::Orders };
+    let fate = match rng.u32(..1000) {
+        0..6 => Fate::Refused,
+        6..8 => Fate::Poison,
+        8..70 => Fate::Later(rng.usize(1..=3)),
+        _ => Fate::Fine,
+    };
+    (agent, fate)
 }
 
 /// Empty, small, of some KiB, or up to 200 KiB; binary.

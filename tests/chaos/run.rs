@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 
 use super::arguments::{self, Options, Queue, Wish};
 use super::clock;
-use super::fault::{Deck, Fault, Place};
+use super::fault::{Deck, Fault, Kind, Place};
 use super::feed::feed;
 use super::inject::{inject, stop};
 use super::node::Node;
@@ -145,6 +145,9 @@ async fn story(
 ) -> Result<(), String> {
     for number in 1..=options.faults {
         let Some(fault) = deck.deal() else { return Err("no such faults".to_owned()) };
+        if fault.involves(Kind::BrokerKilled) {
+            world.settle().await?;
+        }
         // Something has to be under way.
         sleep(Duration::from_millis(300 + fault.choice as u64)).await;
         let said = format!("{} {number}/{}: {}", outcome.name, options.faults, fault.name());

@@ -225,6 +225,25 @@ impl World {
         Ok(())
     }
 
+    /// Waits until all queues for copies are there, and not only just.
+    ///
+    /// A quorum queue whose broker is killed within moments of the declaration stays without a
+    /// leader for ever ("leader not known", RabbitMQ 3.10): neither we nor the daemon can mend
+    /// that, and no message is lost by it, but nothing that needs the queue goes on.
+    pub async fn settle(&self) -> Result<(), String> {
+        let wanted = Agent::ALL.len() * (DELAYS.len() + 1);
+        let end = Instant::now() + RECOVERY_MAX;
+        let of_copies = |name: &str| name.contains(".retry.") || is_dead_letters(name);
+        while self.queues().iter().filter(|(name, _)| of_copies(name)).count() < wanted {
+            if Instant::now() > end {
+                return Err("waited in vain for the queues for copies".to_owned());
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+        sleep(Duration::from_secs(2)).await;
+        Ok(())
+    }
+
     /// Takes what is in the dead-letter queues and compares it with what was published.
     pub fn collect_dead_letters(&self) -> Result<(), String> {
         for agent in Agent::ALL {
