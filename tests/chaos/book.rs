@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use super::clock::{Micros, now, show};
-use super::letter::{Letter, Plan};
+use super::letter::{Fate, Letter, Plan};
 
 /// Shared by publisher, backends and oracle.
 #[derive(Clone)]
@@ -29,6 +29,8 @@ pub struct Pages {
     /// Requests that carried a message; those without one.
     pub requests: u64,
     pub probes: u64,
+    /// Whether only messages are published that nobody objects to.
+    pub calm: bool,
 }
 
 /// One message.
@@ -115,15 +117,22 @@ impl Book {
         self.pages.lock().expect("nobody panics with the book in hand")
     }
 
+    /// A message that was published.
     pub fn letter(&self, number: usize) -> Letter {
-        Letter::new(self.seed, number)
+        let plan = self.pages().entries[number].plan;
+        let mut letter = Letter::new(self.seed, number);
+        letter.plan = plan;
+        letter
     }
 
     /// The next message goes out.
     pub fn publish(&self) -> (usize, Letter) {
         let mut pages = self.pages();
         let number = pages.entries.len();
-        let letter = self.letter(number);
+        let mut letter = Letter::new(self.seed, number);
+        if pages.calm {
+            letter.plan.fate = Fate::Fine;
+        }
         pages.entries.push(Entry {
             plan: letter.plan,
             published: now(),
@@ -175,6 +184,11 @@ impl Book {
     /// Something is not as it must be.
     pub fn wrong(&self, number: Option<usize>, what: impl Into<String>) {
         self.pages().wrongs.push((number, what.into()));
+    }
+
+    /// From now on, publishes only messages that nobody objects to; or all kinds again.
+    pub fn calm(&self, calm: bool) {
+        self.pages().calm = calm;
     }
 
     /// Waits until every confirmed message up to `last` that must succeed has.

@@ -74,7 +74,7 @@ async fn happen(world: &World, fault: &Fault, in_company: bool) -> Result<(), St
         Kind::SourceDeleted | Kind::DelaysDeleted | Kind::DeadLettersDeleted => {
             world.drain().await?;
             delete(world, kind, choice).await?;
-            world.tap.flow();
+            world.resume();
             Ok(())
         }
         Kind::BrokerLeg(harm) => {

@@ -64,7 +64,7 @@ fn cases() -> Vec<Case> {
     let failed = |site, at| attempt(site, at, Answer::Failed(500));
     let fine = |attempts| entry(Fate::Fine, attempts, &[]);
     let both = vec![told(0, 10), told(1, 10)];
-    let poison: Vec<_> = (0..30).map(|number| failed(0, number * 300)).collect();
+    let poison: Vec<_> = (0..60).map(|number| failed(0, number * 300)).collect();
     vec![
         ("a delivery", fine(both.clone()), quiet(), None),
         ("a loss", fine(vec![]), quiet(), Some("LOST")),

@@ -158,6 +158,12 @@ impl World {
         Ok(has_started)
     }
 
+    /// Publishes again, after [`drain`](Self::drain).
+    pub fn resume(&self) {
+        self.book.calm(false);
+        self.tap.flow();
+    }
+
     /// Stops publishing, and waits until there is nothing left but dead letters, which it takes.
     pub async fn drain(&self) -> Result<(), String> {
         let what = "everything to be done and the queues empty";
@@ -170,6 +176,13 @@ impl World {
     }
 
     async fn drained(&self) -> Result<(), String> {
+        // What is doomed has to end while others are delivered: a backend that fails whatever it
+        // gets would be held for unwell, and rightly so.
+        self.book.calm(true);
+        while !self.book.pages().open_doomed.is_empty() {
+            sleep(Duration::from_millis(500)).await;
+            self.collect_dead_letters()?;
+        }
         self.tap.shut().await;
         self.book.wait_until_done(usize::MAX).await;
         // The figures of queues lag by a second: what they say has to stay so.
