@@ -112,7 +112,7 @@ pub fn dead_letter(
     notes.push((headers::LAST_FAILURE, Added::Timestamp(failure.last)));
     notes.push((headers::BACKEND, text(failure.backend)));
     notes.extend(failure.status.map(|status| (headers::STATUS, Added::Integer(status.into()))));
-    notes.push((headers::ERROR, text(cut(&failure.error))));
+    notes.push((headers::ERROR, text(cut(&failure.error, ERROR_MAX))));
     if !failure.excerpt.is_empty() {
         notes.push((headers::REPLY, Added::Text(failure.excerpt.to_vec())));
     }
@@ -122,7 +122,8 @@ pub fn dead_letter(
         properties = amend(message, fate, notes.clone());
     }
     let routing_key = target.routing_key.clone();
-    let routing_key = routing_key.unwrap_or_else(|| message.routing_key.clone());
+    // One that was not UTF-8 is lossy, and may be longer than AMQP allows.
+    let routing_key = routing_key.unwrap_or_else(|| cut(&message.routing_key, 255).to_owned());
     let queue = target.declare.then(|| CopyQueue { name: routing_key.clone(), kind, delay: None });
     Copy {
         exchange: target.exchange.clone(),
@@ -206,6 +207,6 @@ fn text(text: &str) -> Added {
     Added::Text(text.as_bytes().to_vec())
 }
 
-fn cut(text: &str) -> &str {
-    &text[..text.floor_char_boundary(ERROR_MAX)]
+fn cut(text: &str, octets_max: usize) -> &str {
+    &text[..text.floor_char_boundary(octets_max)]
 }

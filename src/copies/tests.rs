@@ -194,6 +194,9 @@ fn a_dead_letter_goes_where_the_agent_file_says() {
     let dead = dead_letter(&published, &failure(), Reason::Refused, &target, QueueType::Classic);
     assert_eq!((dead.exchange.as_str(), dead.routing_key.as_str()), ("dead", "order.created"));
     assert_eq!(dead.queue, None);
+    let lossy = Message { routing_key: "\u{fffd}".repeat(255), ..published };
+    let dead = dead_letter(&lossy, &failure(), Reason::Refused, &target, QueueType::Classic);
+    assert_eq!(dead.routing_key.len(), 255, "what AMQP allows");
 }
 
 #[test]
