@@ -33,8 +33,10 @@ impl Agent {
             if sign == Sign::Well {
                 self.heed_others(now);
             }
+            let is_told = self.hold.is_open_by_faults(target);
             let change = self.hold.observe(seen, now, fastrand::f64());
-            if let Some(news) = news {
+            if let Some(news) = news.filter(|news| !(is_told && matches!(news, News::Down { .. })))
+            {
                 self.tell_all(report, sign, &news);
             }
             self.tell_own(report, &change);
@@ -42,7 +44,7 @@ impl Agent {
         }
         self.hear_wish(report, now);
         match report.outcome {
-            Outcome::TryAgain { few: false, .. } if self.hold.is_open(target) => {
+            Outcome::TryAgain { few: false, .. } if self.hold.excuses(key, target) => {
                 Outcome::Unwell { certain: true }
             }
             outcome @ (Outcome::Delivered
@@ -65,6 +67,9 @@ impl Agent {
             self.shared.waits(self.window.len(), now);
         }
         if self.hold.share(down, now) {
+            if !self.hold.has_open() {
+                self.unwell = None;
+            }
             self.say_state();
         }
     }

@@ -56,6 +56,8 @@ struct Own {
     /// The backend, by its place in the agent file.
     target: usize,
     since: Instant,
+    /// By credential faults, which outlast hosts that cannot be reached.
+    credential: bool,
 }
 
 /// The probe that is under way.
@@ -132,10 +134,30 @@ impl Hold {
         self.current.is_some()
     }
 
-    /// Whether this backend's breaker is open: what fails there then says nothing of a message.
+    /// Whether a breaker is open, of whichever backend.
+    pub(super) fn has_open(&self) -> bool {
+        self.current.as_ref().is_some_and(|current| current.own.is_some())
+    }
+
+    /// Whether this backend's breaker is open, by faults of answers or of a credential.
     pub(super) fn is_open(&self, target: usize) -> bool {
         let own = self.current.as_ref().and_then(|current| current.own);
         own.is_some_and(|own| own.target == target)
+    }
+
+    /// Whether this backend's breaker is open by faults that hosts which cannot be reached explain.
+    pub(super) fn is_open_by_faults(&self, target: usize) -> bool {
+        let own = self.current.as_ref().and_then(|current| current.own);
+        own.is_some_and(|own| own.target == target && !own.credential)
+    }
+
+    /// Whether what fails there says nothing of the message: the breaker is open, or the hosts went
+    /// away while the request was under way.
+    pub(super) fn excuses(&self, key: Option<Key>, target: usize) -> bool {
+        let went_away = self.current.as_ref().is_some_and(|current| {
+            current.unreachable == Some(target) && current.probing != Probing::With(key)
+        });
+        went_away || self.is_open(target)
     }
 
     /// How many faults of this backend came in a row.
@@ -204,6 +226,13 @@ impl Hold {
             if before.is_none() && current.own.is_none() {
                 current.kept_since = now;
             }
+            // The same outage, seen twice: its end is told once.
+            let same = |own: &mut Own| own.target == target && !own.credential;
+            if current.own.take_if(same).is_some()
+                && let Some(breaker) = self.breakers.get_mut(target)
+            {
+                breaker.close(now);
+            }
         } else if before.is_some() {
             if let Some(own) = current.own {
                 current.target = own.target;
@@ -233,7 +262,8 @@ impl Hold {
             if opens {
                 let current = Current::new(target, now);
                 let probe_at = now + backoff::probe(1, chance);
-                let own = Some(Own { target, since: now });
+                let credential = sign == Sign::Credential;
+                let own = Some(Own { target, since: now, credential });
                 self.current = Some(Current { own, probe_at, ..current });
                 return Change::Opened;
             }
@@ -259,9 +289,10 @@ impl Hold {
                 if is_turned_away && current.has_asked_for_long(now) {
                     current.ask_anew(now);
                 }
-                if opens || is_turned_away { current.open(target, now) } else { Change::None }
+                let opens = opens || is_turned_away;
+                if opens { current.open(target, sign, now) } else { Change::None }
             }
-            (false, false) if opens => current.open(target, now),
+            (false, false) if opens => current.open(target, sign, now),
             (true | false, false) => Change::None,
         }
     }
@@ -339,16 +370,22 @@ impl Current {
         self.probe_at = now;
     }
 
-    fn open(&mut self, target: usize, now: Instant) -> Change {
+    fn open(&mut self, target: usize, sign: Sign, now: Instant) -> Change {
+        let credential = sign == Sign::Credential;
+        if self.unreachable == Some(target) && !credential && self.released_at.is_none() {
+            // Requests that were under way when the hosts went away: that is told already.
+            return Change::None;
+        }
         let was_unwell = self.is_unwell();
         if self.unreachable.is_none() {
             self.target = target;
         }
         if let Some(own) = &mut self.own {
             own.target = target;
+            own.credential |= credential;
             return Change::None;
         }
-        self.own = Some(Own { target, since: now });
+        self.own = Some(Own { target, since: now, credential });
         if !was_unwell {
             self.kept_since = now;
         }
@@ -499,6 +536,34 @@ mod tests {
         hold.share(Some(1), now);
         assert_eq!(probe(&mut hold, 6, 0, Sign::Well, now + SECOND), Change::Closed(SECOND));
         assert!(hold.is_on());
+    }
+
+    #[test]
+    fn an_outage_that_begins_with_cut_connections_is_one_hold() {
+        let now = Instant::now();
+        let mut hold = open(now);
+        assert!(hold.is_open_by_faults(0));
+        hold.share(Some(0), now + SECOND);
+        assert!(!hold.has_open(), "the hosts explain it");
+        assert_eq!(see(&mut hold, 9, 0, fault(9), now + SECOND), Change::None);
+        assert!(hold.excuses(Some(key(9)), 0), "it was under way");
+        hold.probe_sent(Some(key(9)));
+        assert!(
+            !hold.excuses(Some(key(9)), 0),
+            "a probe that meets silence is its message's affair"
+        );
+    }
+
+    #[test]
+    fn hosts_that_cannot_be_reached_do_not_excuse_a_credential() {
+        let (mut hold, now) = (Hold::default(), Instant::now());
+        for _ in 0..3 {
+            see(&mut hold, 1, 0, Sign::Credential, now);
+        }
+        assert!(hold.is_open(0) && !hold.is_open_by_faults(0));
+        hold.share(Some(0), now);
+        hold.share(None, now);
+        assert!(hold.is_open(0));
     }
 
     #[test]

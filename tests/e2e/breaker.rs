@@ -203,6 +203,27 @@ async fn an_outage_that_closes_every_connection_spends_no_attempts_either() {
 }
 
 #[tokio::test]
+async fn an_outage_that_cuts_connections_and_then_refuses_them_is_one_outage() {
+    let vhost = Broker::any().vhost();
+    let mut backend = Backend::replying(|_| Reply::hang());
+    let agent = Agent::new("parcels", &vhost, &backend).set("hold.release_after", "3s");
+    let mut scene = Scene::of(vhost, &agent).await;
+    scene.publish(1..=10).await;
+    backend.wait_for_in_flight(10).await;
+    backend.refuse().await;
+    let line = scene.daemon.wait_for_log(&BEGAN).await;
+    assert!(line.contains("connection lost before the reply"), "{line}");
+    // By then a probe was refused.
+    scene.daemon.wait_for_log(&["gave the window back"]).await;
+    backend.listen();
+    // A HEAD without a body, and the ten.
+    recover(&backend, 11).await;
+    scene.daemon.wait_for_log(&ENDED).await;
+    assert_eq!((scene.lines(&BEGAN), scene.lines(&ENDED)), (1, 1));
+    scene.end(0).await;
+}
+
+#[tokio::test]
 async fn one_poison_message_among_good_ones_opens_nothing() {
     let vhost = Broker::any().vhost();
     let backend = Backend::replying(|request| {
