@@ -165,9 +165,8 @@ impl Finding {
             Self::DelayedRetryOff => {
                 "set `delayed-retry-type` to `failed`, and `delayed-retry-min` and `-max`, by a policy"
             }
-            Self::DelayedRetryUnknown | Self::QueueUnknown => {
-                "name `management` to have it looked up"
-            }
+            Self::DelayedRetryUnknown => "see to it, or let it be looked up by `management`",
+            Self::QueueUnknown => "name `management` to have it looked up",
             Self::Obstacle(obstacle) => obstacle.remedy(),
             Self::NoDeadLetters => "name a queue or an exchange for them in [dead_letter]",
             Self::DiscardDrops => "give the queue a dead-letter exchange, or remove `nack_discard`",

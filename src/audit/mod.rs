@@ -31,20 +31,33 @@ const QUORUM_WINDOW_MAX: u16 = 2000;
 pub struct Found {
     /// What.
     pub finding: Finding,
-    /// No policy can make it untrue.
-    pub is_sure: bool,
+    /// What could make it untrue.
+    pub doubt: Doubt,
+}
+
+/// What could make a finding untrue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doubt {
+    /// Nothing.
+    None,
+    /// A policy, and nobody can be asked.
+    Policy,
+    /// A policy, which could not be looked up: the queue is not there yet, or nobody answered.
+    PolicyForNow,
 }
 
 /// Reads `problem; remedy`.
 impl fmt::Display for Found {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}; {}", self.finding, self.finding.remedy())?;
-        if !self.is_sure {
-            formatter.write_str(
+        match self.doubt {
+            Doubt::None => Ok(()),
+            Doubt::Policy => formatter.write_str(
                 " (as far as the agent file tells: a policy may say otherwise, name `management` to have it looked up)",
-            )?;
+            ),
+            Doubt::PolicyForNow => formatter
+                .write_str(" (as far as the agent file tells: a policy may say otherwise)"),
         }
-        Ok(())
     }
 }
 
@@ -56,14 +69,18 @@ pub fn audit(definition: &AgentDefinition, facts: &Facts) -> Vec<Found> {
     dead_letters(definition, facts, &mut findings);
     limits(definition, facts, &mut findings);
     lasting(definition, facts, &mut findings);
-    if facts.queue.known == Known::Not {
+    // Why it could not be looked up where it was to be, is told with that.
+    if facts.queue.known == Known::Not && definition.source.management.is_empty() {
         findings.push(Finding::QueueUnknown);
     }
     let is_known = facts.queue.known == Known::LookedUp;
-    let mut found: Vec<_> = findings
-        .into_iter()
-        .map(|finding| Found { is_sure: is_known || !finding.depends_on_policies(), finding })
-        .collect();
+    let doubt = |finding: &Finding| match finding.depends_on_policies() && !is_known {
+        false => Doubt::None,
+        true if definition.source.management.is_empty() => Doubt::Policy,
+        true => Doubt::PolicyForNow,
+    };
+    let mut found: Vec<_> =
+        findings.into_iter().map(|finding| Found { doubt: doubt(&finding), finding }).collect();
     found.sort_by_key(|found| found.finding.weight());
     found
 }
@@ -72,7 +89,7 @@ pub fn audit(definition: &AgentDefinition, facts: &Facts) -> Vec<Found> {
 #[must_use]
 pub fn of_inspection(definition: &AgentDefinition, inspection: &Inspection) -> Vec<Found> {
     let obstacles = obstacles(definition, inspection).into_iter();
-    obstacles.map(|it| Found { finding: Finding::Obstacle(it), is_sure: true }).collect()
+    obstacles.map(|it| Found { finding: Finding::Obstacle(it), doubt: Doubt::None }).collect()
 }
 
 fn native(definition: &AgentDefinition, facts: &Facts, findings: &mut Vec<Finding>) {

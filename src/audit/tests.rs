@@ -5,7 +5,9 @@ use std::time::Duration;
 use super::*;
 use crate::broker::{Answer, CopyQueue, Server};
 use crate::config::definition::tests::definition;
-use crate::config::definition::{DeadLetter, Declare};
+use crate::config::definition::{DeadLetter, Declare, ManagementAddress};
+use crate::secret::Secret;
+use crate::tls::TlsSettings;
 
 /// An agent and what is known of its queue, to be changed by a case.
 struct Case {
@@ -115,7 +117,7 @@ fn each_holds(rows: &[(Finding, Change, Change)]) {
         let (there, elsewhere) = (found(*where_it_is), found(*where_it_is_not));
         assert!(there.contains(finding), "no {finding:?} in {there:?}");
         assert!(!elsewhere.contains(finding), "{finding:?} in {elsewhere:?}");
-        let said = Found { finding: finding.clone(), is_sure: true }.to_string();
+        let said = Found { finding: finding.clone(), doubt: Doubt::None }.to_string();
         assert!(said.starts_with(char::is_lowercase) && said.contains("; "), "{said}");
         assert!(!finding.keys().is_empty(), "{said}");
     }
@@ -333,7 +335,16 @@ fn what_a_policy_may_say_otherwise_is_said_with_that() {
     case.only_declared();
     let found = audit(&case.agent, &case.facts);
     let drops = found.iter().find(|found| found.finding == Finding::DiscardDrops).unwrap();
-    assert!(drops.to_string().contains("a policy may say otherwise"), "{drops}");
+    assert!(drops.to_string().contains("a policy may say otherwise, name `management`"), "{drops}");
+    case.agent.source.management = vec![ManagementAddress {
+        url: "http://127.0.0.1:15672/".parse().unwrap(),
+        username: "guest".to_owned(),
+        password: Secret::new("guest"),
+        tls: TlsSettings::default(),
+    }];
+    let found = audit(&case.agent, &case.facts);
+    let drops = found.iter().find(|found| found.finding == Finding::DiscardDrops).unwrap();
+    assert!(drops.to_string().ends_with("a policy may say otherwise)"), "{drops}");
     case.facts.queue.known = Known::LookedUp;
     let found = audit(&case.agent, &case.facts);
     let drops = found.iter().find(|found| found.finding == Finding::DiscardDrops).unwrap();
