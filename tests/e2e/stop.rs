@@ -58,7 +58,7 @@ async fn a_drain_that_outlasts_its_time_gives_back_what_is_in_flight() {
         backend.wait_for_in_flight(3).await;
         daemon.stop().await;
         daemon.wait_for_log(&["stopped waiting for replies", "\"messages\":3"]).await;
-        assert_eq!(publisher.depth("orders").await, (3, 0));
+        publisher.wait_for_depth("orders", (3, 0)).await;
         assert_uncounted(&vhost, "orders", 3);
     })
     .await;
@@ -96,7 +96,7 @@ async fn a_stop_while_holding_gives_back_the_window_uncounted() {
         publisher.publish_all(numbered("orders", 5)).await;
         daemon.wait_for_log(&["backend unwell, holding"]).await;
         daemon.stop().await;
-        assert_eq!(publisher.depth("orders").await, (5, 0));
+        publisher.wait_for_depth("orders", (5, 0)).await;
         assert_uncounted(&vhost, "orders", 5);
     })
     .await;
@@ -133,7 +133,7 @@ async fn a_message_that_waits_for_its_requeue_is_given_back_by_a_stop() {
         publisher.publish_all(numbered("orders", 3)).await;
         backend.wait_for(3).await;
         daemon.stop().await;
-        assert_eq!(publisher.depth("orders").await, (3, 0));
+        publisher.wait_for_depth("orders", (3, 0)).await;
         assert_uncounted(&vhost, "orders", 3);
     })
     .await;
