@@ -26,6 +26,13 @@ use crate::delivery::{Delivery, Message};
 /// The longest wait for room in the connection's queue of outgoing frames.
 const SETTLE_MAX: Duration = Duration::from_secs(20);
 
+/// The most messages that a classic queue is given back one by one.
+///
+/// RabbitMQ takes each that was asked for singly as a settlement of its own, and a classic queue
+/// searches all that are held for each: the square of their number, in which it answers nobody. When a
+/// channel is closed it takes all of them back in one step.
+const NACKS_MAX: usize = 1000;
+
 /// Takes messages out of one queue, on a connection of its own.
 ///
 /// What it took and did not ack is the queue's again when it [leaves](Self::leave) or is dropped.
@@ -35,6 +42,7 @@ pub struct Taker {
     channel: Channel,
     closing: Closing,
     queue: String,
+    held: usize,
     /// The question that is under way.
     question: JoinSet<Result<Option<GetMessage>, Error>>,
     asked_at: Instant,
@@ -73,6 +81,7 @@ impl Taker {
             channel,
             closing,
             queue: queue.to_owned(),
+            held: 0,
             question: JoinSet::new(),
             asked_at: Instant::now(),
         };
@@ -118,11 +127,21 @@ impl Taker {
         }
     }
 
-    /// Gives back all that was taken and not acked, uncounted and in one step, and leaves.
+    /// Keeps a message from everybody until the end.
+    pub fn hold(&mut self, delivery: Delivery) {
+        self.held += 1;
+        delivery.abandon();
+    }
+
+    /// Gives back all that was taken and not acked, in its order, and leaves; waits for as long as the
+    /// connection lives.
+    ///
+    /// From a queue that `counts` deliveries, as quorum queues do, as uncounted as its release knows
+    /// how; where that is not known, up to a number.
     ///
     /// # Errors
     /// When the broker did not confirm that it heard everything that it was told.
-    pub async fn leave(mut self) -> Result<(), Ended> {
+    pub async fn leave(mut self, counts: bool) -> Result<(), Ended> {
         if !self.question.is_empty()
             && let Some(delivery) = self.answer().await?
         {
@@ -131,14 +150,18 @@ impl Taker {
         if !self.channel.is_open() || !self.connection.is_open() {
             return Err(self.closing.reason());
         }
-        // Tag 0 stands for all (AMQP 0-9-1 section 1.8.3.13 and RabbitMQ's page on nack).
-        let (giver, all) = (self.channel.clone(), BasicNackArguments::new(0, true, true));
+        let closing = self.closing.clone();
+        let nacks = counts || self.held <= NACKS_MAX;
         let leaving = async move {
-            giver.basic_nack(all).await?;
+            if nacks {
+                // Tag 0 stands for all (AMQP 0-9-1 section 1.8.3.13, and RabbitMQ's page on nack).
+                self.channel.basic_nack(BasicNackArguments::new(0, true, true)).await?;
+            }
             self.channel.close().await?;
             self.connection.close().await
         };
-        rpc::call("channel.close", &self.closing, leaving).await
+        // A quorum queue that is given back much takes its time.
+        rpc::call_patiently(&closing, leaving).await
     }
 
     /// Waits for the answer to the question that is under way.

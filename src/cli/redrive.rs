@@ -9,7 +9,7 @@ use tokio::task::LocalSet;
 
 use super::{BAD_CONFIGURATION, FAILED, FINE, Files, WRONG_USAGE};
 use crate::broker::{Ended, Publishers};
-use crate::config::definition::{AgentDefinition, LogFormat, LogSettings};
+use crate::config::definition::{AgentDefinition, LogFormat, LogSettings, QueueType};
 use crate::config::suggest::nearest;
 use crate::config::{self, Loaded, Paths, ProcessEnvironment, duration};
 use crate::redrive::{self, Plan, Progress, Report, Selection};
@@ -86,9 +86,11 @@ pub(super) fn redrive(arguments: Arguments) -> u8 {
     match work(&plan) {
         Ok(Ok(report)) => tell(&plan, &report, json),
         Ok(Err(refusals)) => {
-            let refusals = refusals.iter().map(|(broker, reason)| format!("{broker}: {reason}"));
-            for refusal in refusals {
-                say(&format!("nothing was changed: {refusal}"));
+            if refusals.is_empty() {
+                say("nothing was changed: cut short by a signal");
+            }
+            for (broker, reason) in refusals {
+                say(&format!("nothing was changed: {broker}: {reason}"));
             }
             FAILED
         }
@@ -109,6 +111,8 @@ fn plan(arguments: Arguments) -> Result<Plan, (u8, Vec<String>)> {
         agent: Arc::clone(&definition.name),
         brokers: definition.source.brokers.clone(),
         from,
+        from_quorum: arguments.queue.is_none()
+            && definition.source.copy_kind() == QueueType::Quorum,
         to: definition.source.queue.name.clone(),
         selection: Selection {
             reason: arguments.reason,

@@ -41,6 +41,8 @@ pub struct Plan {
     pub brokers: Vec<BrokerAddress>,
     /// The dead-letter queue.
     pub from: String,
+    /// It is known to be a quorum queue.
+    pub from_quorum: bool,
     /// The agent's queue.
     pub to: String,
     /// Which of them.
@@ -97,14 +99,19 @@ pub fn dead_letter_queue(
 /// Does what `plan` says, until it is done or `signals` stop it.
 ///
 /// # Errors
-/// When no broker could be asked for the queue: nothing was done, for these reasons.
+/// When no broker could be asked for the queue: nothing was done, for these reasons; for none where
+/// a signal came before.
 pub async fn run(
     plan: &Plan,
     publisher: Publisher,
     signals: &mut Signals,
     progress: &mut Progress,
 ) -> Result<Report, Vec<(String, Ended)>> {
-    let (taker, found) = open(plan).await?;
+    let (taker, found) = tokio::select! {
+        biased;
+        _ = signals.next() => return Err(Vec::new()),
+        opened = open(plan) => opened?,
+    };
     let report = run::Run::new(plan, taker, found.into(), publisher).go(signals, progress).await;
     progress.end();
     Ok(report)

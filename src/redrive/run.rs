@@ -115,8 +115,11 @@ impl<'p> Run<'p> {
     fn taken(&mut self, taken: Result<Option<Delivery>, Ended>) {
         match taken {
             Ok(Some(delivery)) => self.look_at(delivery),
-            // Somebody else took some.
-            Ok(None) => self.stop = Some(Stop::Done),
+            // Somebody else took the others.
+            Ok(None) => {
+                self.count.found = self.count.total.looked_at;
+                self.stop = Some(Stop::Done);
+            }
             Err(reason) => self.lost(reason),
         }
     }
@@ -155,7 +158,7 @@ impl<'p> Run<'p> {
             self.stop = Some(Stop::GivenBackOften { id, times });
         }
         self.held_since.get_or_insert(Instant::now());
-        delivery.abandon();
+        self.taker.hold(delivery);
     }
 
     /// A copy is safe, and its dead letter acked; or it is not, and no more is taken.
@@ -198,11 +201,12 @@ impl<'p> Run<'p> {
     async fn leave(mut self, signals: &mut Signals) -> Report {
         self.give_up_waiting();
         let is_lost = self.is_lost();
+        let counts = self.plan.from_quorum;
         let Self { taker, count, twice, stop, .. } = self;
         let stop = stop.unwrap_or(Stop::Done);
         let left = tokio::select! {
             biased;
-            left = taker.leave() => left.map_err(Stop::Lost),
+            left = taker.leave(counts) => left.map_err(Stop::Lost),
             _ = signals.next() => Err(Stop::Asked),
         };
         match left {
