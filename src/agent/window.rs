@@ -114,11 +114,15 @@ impl Window {
         self.held.get_mut(&key).map(|held| (key, held))
     }
 
-    /// Takes the one that is ready and found a backend unwell the least often: where it is one
-    /// message that a backend turns away, another one shows it.
+    /// Takes the one that is ready and failed the least often, by this delivery and by what its copy
+    /// tells: where a backend turns away some messages, one that is new shows it. Those that always
+    /// fail come back to the head of the queue, and would be asked first each time.
     pub(super) fn take_probe(&mut self) -> Option<(Key, &mut Held)> {
-        let unwell = |key: &Key| self.held.get(key).map_or(0, |held| held.unwell);
-        let (place, _) = self.ready.iter().enumerate().min_by_key(|(_, key)| unwell(key))?;
+        let failures = |key: &Key| {
+            let failures = |held: &Held| held.unwell.saturating_add(held.attempts.tries());
+            self.held.get(key).map_or(0, failures)
+        };
+        let (place, _) = self.ready.iter().enumerate().min_by_key(|(_, key)| failures(key))?;
         let key = self.ready.remove(place)?;
         self.held.get_mut(&key).map(|held| (key, held))
     }
@@ -266,11 +270,12 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_is_a_message_that_was_turned_away_the_least_often() {
+    fn a_probe_is_a_message_that_failed_the_least_often() {
         let mut window = window(3);
-        for (tag, unwell) in [(1, 2), (2, 1)] {
+        for (tag, tries_before, unwell) in [(1, 2, 1), (2, 2, 0)] {
             let (key, held) = window.take_ready().expect("one is ready");
             assert_eq!(held.delivery.tag, tag);
+            held.attempts.tries_before = tries_before;
             held.unwell = unwell;
             window.put_back(key);
             window.ready.rotate_left(1);
