@@ -142,12 +142,19 @@ impl Asking {
     /// Whether a queue for copies could be declared, or is there as it would be.
     async fn copy_queue(&self, queue: &CopyQueue) -> Result<Answer, Ended> {
         let may = self.may_declare(queue).await?;
-        let there = self.declared(&queue.name, publisher::table(queue), true).await?;
+        let there = self
+            .declared(&queue.name, publisher::table(queue, &Server::of(&self.connection)), true)
+            .await?;
         match (may, there) {
             // One that just keeps what it gets may be as somebody else made it.
             (_, Answer::Fine) if queue.delay.is_none() => Ok(Answer::Fine),
             (Answer::Fine, Answer::Fine) => {
-                self.declared(&queue.name, publisher::table(queue), false).await
+                self.declared(
+                    &queue.name,
+                    publisher::table(queue, &Server::of(&self.connection)),
+                    false,
+                )
+                .await
             }
             (may, _) => Ok(may),
         }
@@ -156,7 +163,7 @@ impl Asking {
     /// Whether the queue may be declared, without declaring it: RabbitMQ looks at permissions first,
     /// and then refuses a length that is no number (406).
     async fn may_declare(&self, queue: &CopyQueue) -> Result<Answer, Ended> {
-        let mut table = publisher::table(queue);
+        let mut table = publisher::table(queue, &Server::of(&self.connection));
         arguments::insert(&mut table, "x-max-length", FieldValue::from("none"));
         match self.declared(&queue.name, table, false).await? {
             Answer::Refused { code: 406, .. } => Ok(Answer::Fine),

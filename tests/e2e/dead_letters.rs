@@ -56,6 +56,9 @@ async fn a_refused_message_is_dead_lettered_as_it_was_with_all_that_is_known() {
             }
             assert!(headers["x-agent-last-failure"].is_number(), "{headers}");
             assert_eq!(scene.vhost.queue(&dead).unwrap().all["type"], json!(kind));
+            let limit = &scene.vhost.queue(&dead).unwrap().all["arguments"]["x-delivery-limit"];
+            let is_unlimited = kind == "quorum" && scene.vhost.broker.release >= 4;
+            assert_eq!(*limit == json!(-1), is_unlimited, "who looks at it does not end it");
             assert_eq!(backend.requests().len(), 1, "it is not tried again");
             scene.end(0).await;
         }

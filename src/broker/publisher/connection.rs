@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use super::known::Known;
 use crate::broker::closing::{Closing, amqprs_result};
 use crate::broker::ended::Ended;
+use crate::broker::server::Server;
 use crate::broker::{login, rpc};
 use crate::config::definition::BrokerAddress;
 
@@ -31,6 +32,8 @@ const CLOSE_MAX: Duration = Duration::from_secs(3);
 /// A connection that only publishes, for the agents of one thread.
 pub(super) struct Link {
     connection: Connection,
+    /// What it is a connection to.
+    pub(super) server: Server,
     pub(super) closing: Closing,
     /// Since when it stands.
     pub(super) opened: Instant,
@@ -55,6 +58,7 @@ impl Link {
         )
         .await?;
         Ok(Self {
+            server: Server::of(&connection),
             connection,
             closing,
             opened: Instant::now(),

@@ -14,6 +14,7 @@ use super::{Copy, CopyQueue};
 use crate::broker::arguments;
 use crate::broker::closing::Closing;
 use crate::broker::ended::Ended;
+use crate::broker::server::Server;
 use crate::config::definition::QueueType;
 
 /// Sees to it that what `copy` goes to is there, as far as this connection does not know it yet.
@@ -86,25 +87,32 @@ async fn put(
             link.call("exchange.declare", closing, asked).await
         }
         Question::Queue(queue, passive) => {
-            let arguments = declaration(queue).passive(passive).finish();
+            let arguments = declaration(queue, &link.server).passive(passive).finish();
             let asked = async move { channel.queue_declare(arguments).await };
             link.call("queue.declare", closing, asked).await.map(|_| ())
         }
     }
 }
 
-fn declaration(queue: &CopyQueue) -> QueueDeclareArguments {
-    QueueDeclareArguments::new(&queue.name).durable(true).arguments(table(queue)).finish()
+fn declaration(queue: &CopyQueue, server: &Server) -> QueueDeclareArguments {
+    let arguments = table(queue, server);
+    QueueDeclareArguments::new(&queue.name).durable(true).arguments(arguments).finish()
 }
 
 /// The arguments of a queue for copies.
 ///
+/// Since RabbitMQ 4.0 a quorum queue drops a message that was given back 20 times, unless told
+/// otherwise: a dead letter that somebody looks at again and again is to stay.
+///
 /// A delay queue of quorum kind hands its messages on only when the next queue has confirmed
 /// them, which RabbitMQ allows only where a full queue refuses what comes.
-pub(in crate::broker) fn table(queue: &CopyQueue) -> FieldTable {
+pub(in crate::broker) fn table(queue: &CopyQueue, server: &Server) -> FieldTable {
     let mut table = arguments::table(&BTreeMap::new());
     let mut set = |name: &str, value: FieldValue| arguments::insert(&mut table, name, value);
     set("x-queue-type", arguments::queue_type(queue.kind));
+    if queue.kind == QueueType::Quorum && queue.delay.is_none() && server.is_rabbitmq_since(4, 0) {
+        set("x-delivery-limit", FieldValue::l(-1));
+    }
     if let Some((delay, next)) = &queue.delay {
         set("x-message-ttl", FieldValue::l(milliseconds(*delay)));
         set("x-dead-letter-exchange", FieldValue::from(""));
