@@ -7,7 +7,7 @@ use crate::support::backend::Request;
 use crate::support::management::segment;
 use crate::support::wait::eventually;
 use crate::support::{
-    Agent, Backend, Broker, Daemon, Message, Proxy, Publisher, Vhost, on_every_release,
+    Agent, Backend, Broker, Daemon, Message, Proxy, Publisher, Reply, Vhost, on_every_release,
 };
 
 // ------------------------------------------------------------------------------- declaring
@@ -514,6 +514,26 @@ async fn a_broker_is_spoken_to_by_tls_with_an_own_ca() {
         delivers(&vhost, &backend).await;
         assert_eq!(connection(&vhost).await["ssl"], true);
         daemon.wait_for_log(&["consuming", "\"tls\":true"]).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn copies_go_by_tls_as_their_messages_came() {
+    on_every_release(|vhost| async move {
+        let backend = Backend::replying(|_| Reply::status(422));
+        let agent = by_tls(&vhost, "localhost", "", &backend)
+            .set("async/amqp.tls.ca", tls_file(&vhost.broker, "ca.pem"));
+        let daemon = Daemon::running([&agent]).await;
+        delivers(&vhost, &backend).await;
+        daemon.wait_for_log(&["not delivered", "dead-lettered", "orders.dead"]).await;
+        let names = ["amqp-agentd.orders@", "amqp-agentd copies@"];
+        for connection in vhost.connections() {
+            let name = connection["client_properties"]["connection_name"].as_str();
+            if names.iter().any(|ours| name.is_some_and(|name| name.starts_with(ours))) {
+                assert_eq!(connection["ssl"], true, "{name:?}");
+            }
+        }
     })
     .await;
 }
