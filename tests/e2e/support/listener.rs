@@ -2,8 +2,11 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Instant;
 
 use tokio::net::{TcpListener, TcpSocket};
+
+use super::wait::{DEADLINE, POLL};
 
 /// A port of the loopback interface that nobody else is given while this value lives.
 ///
@@ -26,8 +29,20 @@ impl Port {
     }
 
     /// Listens on it.
+    ///
+    /// A connection that somebody tried to make while nobody listened may have been given the very
+    /// same port to come from, for the moment that it lasts.
     pub fn listen(&self) -> TcpListener {
-        socket(self.number()).and_then(|socket| socket.listen(1024)).expect("the port is ours")
+        let end = Instant::now() + DEADLINE;
+        loop {
+            match socket(self.number()).and_then(|socket| socket.listen(1024)) {
+                Ok(listener) => return listener,
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < end => {
+                    std::thread::sleep(POLL);
+                }
+                Err(error) => panic!("port {} is ours: {error}", self.number()),
+            }
+        }
     }
 }
 
