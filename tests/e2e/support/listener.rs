@@ -32,6 +32,10 @@ impl Port {
     ///
     /// A connection that somebody tried to make while nobody listened may have been given the very
     /// same port to come from, for the moment that it lasts.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a moment that seldom comes; each test has its thread to itself"
+    )]
     pub fn listen(&self) -> TcpListener {
         let end = Instant::now() + DEADLINE;
         loop {
