@@ -1,6 +1,7 @@
 //! One try of one message at the backends that do not have it yet.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -38,8 +39,8 @@ pub(super) enum Finished {
     Aside(Option<String>, Report),
     /// A probe without a message.
     Probe(Report),
-    /// The copy that is to take a message's place.
-    Copied(Key, Result<(), NotSafe>),
+    /// The copy that is to take a message's place, and where it went.
+    Copied(Key, Arc<str>, Result<(), NotSafe>),
 }
 
 /// The future of something in flight.

@@ -1,6 +1,8 @@
 //! How a copy takes a message's place: published, confirmed by the broker, and only then is the
 //! message acked.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -27,10 +29,11 @@ pub(super) struct Copying {
     /// Whether the broker confirms none: it has an alarm, perhaps.
     pub(super) blocked: watch::Receiver<bool>,
     under_way: usize,
-    trouble: Option<Trouble>,
+    /// By where the copies go: while one place takes none, another may be fine.
+    trouble: HashMap<Arc<str>, Trouble>,
 }
 
-/// Copies are not safe, and since when.
+/// Copies to one place are not safe, and since when.
 struct Trouble {
     reason: NotSafe,
     since: Instant,
@@ -48,7 +51,7 @@ pub(super) struct Leaving {
 
 impl Copying {
     pub(super) fn new(publisher: Publisher) -> Self {
-        Self { blocked: publisher.blocked(), publisher, under_way: 0, trouble: None }
+        Self { blocked: publisher.blocked(), publisher, under_way: 0, trouble: HashMap::new() }
     }
 
     /// Copies that wait for their confirm.
@@ -84,7 +87,8 @@ impl Agent {
         };
         if let Some(copy) = copy {
             let by_name = copy.exchange.is_empty();
-            failed.to = Some(if by_name { &copy.routing_key } else { &copy.exchange }.clone());
+            let place = if by_name { &copy.routing_key } else { &copy.exchange };
+            failed.to = Some(Arc::from(place.as_str()));
             held.leaving = Some(Box::new(Leaving { to, copy, failed, not_safe: 0 }));
             return self.publish(key);
         }
@@ -99,9 +103,11 @@ impl Agent {
             return;
         };
         let (copy, publisher) = (leaving.copy.clone(), self.copying.publisher.clone());
+        let to = leaving.failed.to.clone().unwrap_or_default();
         self.copying.under_way += 1;
-        self.jobs
-            .push(Box::pin(async move { Finished::Copied(key, publisher.publish(copy).await) }));
+        self.jobs.push(Box::pin(async move {
+            Finished::Copied(key, to, publisher.publish(copy).await)
+        }));
     }
 
     /// Takes in how the publishing of a copy ended: the message is acked if its copy is safe,
@@ -110,9 +116,10 @@ impl Agent {
         &mut self,
         session: &mut Session,
         key: Key,
+        to: &Arc<str>,
         told: Result<(), NotSafe>,
     ) -> Result<(), Ended> {
-        self.copy_finished(&told);
+        self.copy_finished(to, &told);
         let Some(held) = self.window.get(key) else { return Ok(()) };
         let Some(leaving) = held.leaving.as_deref_mut() else { return Ok(()) };
         if told.is_err() {
@@ -134,31 +141,33 @@ impl Agent {
         self.settle_judged(session, key, settlement).await
     }
 
-    /// Says once that copies are not safe, and once that they are again.
-    pub(super) fn copy_finished(&mut self, told: &Result<(), NotSafe>) {
+    /// Says once that copies to one place are not safe, and once that they are again.
+    pub(super) fn copy_finished(&mut self, to: &Arc<str>, told: &Result<(), NotSafe>) {
         self.copying.under_way -= 1;
         let agent = &self.definition.name;
         let now = Instant::now();
-        match (told, &mut self.copying.trouble) {
+        match (told, self.copying.trouble.remove(to)) {
             (Ok(()), None) => {}
             (Ok(()), Some(trouble)) => {
                 let after_s = now.duration_since(trouble.since).as_secs();
-                info!(agent = %agent, after_s, "copies of messages are safe again");
-                self.copying.trouble = None;
+                info!(agent = %agent, to = %to, after_s, "copies of messages are safe again");
             }
             (Err(reason), Some(trouble))
                 if trouble.reason == *reason && now.duration_since(trouble.said) < REMIND =>
             {
-                debug!(agent = %agent, "copy not safe: {reason}");
+                debug!(agent = %agent, to = %to, "copy not safe: {reason}");
+                self.copying.trouble.insert(Arc::clone(to), trouble);
             }
             (Err(reason), trouble) => {
-                let since = trouble.as_ref().map_or(now, |trouble| trouble.since);
+                let since = trouble.map_or(now, |trouble| trouble.since);
                 error!(
                     agent = %agent,
+                    to = %to,
                     for_s = now.duration_since(since).as_secs(),
                     "copy not safe: {reason}; its message is kept and not acked, trying on"
                 );
-                *trouble = Some(Trouble { reason: reason.clone(), since, said: now });
+                let trouble = Trouble { reason: reason.clone(), since, said: now };
+                self.copying.trouble.insert(Arc::clone(to), trouble);
             }
         }
     }

@@ -31,7 +31,7 @@ impl Agent {
                 self.probe_over(None);
                 Ok(())
             }
-            Finished::Copied(key, told) => self.copied(session, key, told).await,
+            Finished::Copied(key, to, told) => self.copied(session, key, &to, told).await,
         }
     }
 

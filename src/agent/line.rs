@@ -103,7 +103,7 @@ pub(super) struct Failed {
     /// Tries in all.
     pub(super) attempt: u32,
     /// Where its copy went: a queue, by the default exchange, or an exchange.
-    pub(super) to: Option<String>,
+    pub(super) to: Option<Arc<str>>,
 }
 
 impl Failed {

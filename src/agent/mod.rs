@@ -277,7 +277,7 @@ impl Agent {
             }
             Finished::Aside(id, report) => self.aside_finished(id.as_deref(), &report),
             Finished::Probe(_) => self.probe_over(None),
-            Finished::Copied(_, told) => self.copy_finished(&told),
+            Finished::Copied(_, to, told) => self.copy_finished(&to, &told),
         }
     }
 

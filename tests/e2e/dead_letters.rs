@@ -175,6 +175,31 @@ async fn where_the_dead_letter_queue_is_missing_a_message_is_kept_until_there_is
 }
 
 #[tokio::test]
+async fn a_place_that_takes_no_copies_is_told_once_while_another_does() {
+    let vhost = Broker::any().vhost();
+    let backend = Backend::replying(|request| match request.text().as_str() {
+        "bad" => Reply::status(422),
+        _ if request.header("x-amqp-attempt") == Some("1") => Reply::status(500),
+        _ => Reply::status(204),
+    });
+    vhost.declare_exchange("graves", "direct");
+    let agent = Agent::new("parcels", &vhost, &backend)
+        .set("dead_letter.exchange", "graves")
+        .set("retry.in_place", 0);
+    let mut scene = Scene::of(vhost, &agent).await;
+    scene.publish(["bad"]).await;
+    scene.daemon.wait_for_log(&["copy not safe", "312", "graves"]).await;
+    // Each of these is copied to a delay queue, which is fine, while the other is tried on.
+    for number in 1..=3 {
+        scene.publish([number]).await;
+        scene.wait_for_lines(number, &["delivered at last"]).await;
+    }
+    assert_eq!(scene.lines(&["copy not safe"]), 1);
+    assert_eq!(scene.lines(&["copies of messages are safe again"]), 0);
+    scene.end(1).await;
+}
+
+#[tokio::test]
 async fn where_there_is_no_dead_letter_queue_a_message_is_kept_and_never_dropped() {
     let vhost = Broker::any().vhost();
     vhost.declare_queue("parcels");
