@@ -187,3 +187,10 @@ fn values_are_read_one_after_the_other_from_one_deserializer() {
     assert_eq!(name.as_str(), Some("a"));
     assert_eq!(u8::deserialize(&mut deserializer).unwrap(), 2);
 }
+
+#[test]
+fn strings_and_tables_are_one_pointer_since_amqprs_moves_each_frame_many_times() {
+    assert_eq!(size_of::<Option<ShortStr>>(), size_of::<usize>());
+    assert_eq!(size_of::<Option<LongStr>>(), size_of::<usize>());
+    assert_eq!(size_of::<Option<FieldTable>>(), size_of::<usize>());
+}

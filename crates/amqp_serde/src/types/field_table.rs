@@ -36,7 +36,10 @@ use crate::octets::{self, FromOctets};
 /// # Ok::<(), std::num::TryFromIntError>(())
 /// ```
 #[derive(Default)]
-pub struct FieldTable {
+pub struct FieldTable(Box<Inner>);
+
+#[derive(Default)]
+struct Inner {
     octets: Vec<u8>,
     depth: u8,
     view: OnceLock<Box<View>>,
@@ -54,7 +57,7 @@ impl FieldTable {
 
     /// A table that stands `depth` tables and arrays deep.
     pub(super) fn from_wire(octets: &[u8], depth: u8) -> Self {
-        Self { octets: octets.to_owned(), depth, view: OnceLock::new() }
+        Self(Box::new(Inner { octets: octets.to_owned(), depth, view: OnceLock::new() }))
     }
 
     /// Puts a field at the end, and takes out what had the same name. Returns
@@ -65,14 +68,14 @@ impl FieldTable {
     )]
     pub fn insert(&mut self, name: FieldName, value: FieldValue) -> Option<FieldValue> {
         let previous = self.remove(&name);
-        let end = self.octets.len() - self.opaque_tail().len();
-        let tail = self.octets.split_off(end);
+        let end = self.0.octets.len() - self.opaque_tail().len();
+        let tail = self.0.octets.split_off(end);
         let name = name.as_bytes();
-        self.octets.push(u8::try_from(name.len()).unwrap_or(u8::MAX));
-        self.octets.extend_from_slice(name);
-        value.put(&mut self.octets);
-        self.octets.extend(tail);
-        self.view.take();
+        self.0.octets.push(u8::try_from(name.len()).unwrap_or(u8::MAX));
+        self.0.octets.extend_from_slice(name);
+        value.put(&mut self.0.octets);
+        self.0.octets.extend(tail);
+        self.0.view.take();
         previous
     }
 
@@ -83,7 +86,7 @@ impl FieldTable {
         let mut fields = self.iter();
         let mut start = 0;
         while let Some(field) = fields.next() {
-            let end = self.octets.len() - fields.rest().len();
+            let end = self.0.octets.len() - fields.rest().len();
             if field.name_bytes() == name.as_bytes() {
                 removed = Some(field);
                 spans.push(start..end);
@@ -92,9 +95,9 @@ impl FieldTable {
         }
         let removed = removed?.value();
         for span in spans.into_iter().rev() {
-            self.octets.drain(span);
+            self.0.octets.drain(span);
         }
-        self.view.take();
+        self.0.view.take();
         Some(removed)
     }
 
@@ -107,19 +110,19 @@ impl FieldTable {
     /// Every field, in the order of the wire.
     #[must_use]
     pub fn iter(&self) -> Fields<'_> {
-        Fields::new(&self.octets, self.depth)
+        Fields::new(&self.0.octets, self.0.depth)
     }
 
     /// Whether there is nothing in it, understood or not.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.octets.is_empty()
+        self.0.octets.is_empty()
     }
 
     /// The octets, without the length before them.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.octets
+        &self.0.octets
     }
 
     /// The octets from the first field on that is not understood: an unknown
@@ -134,12 +137,12 @@ impl FieldTable {
 
     /// Names and values, in the order of the wire.
     fn understand(&self) -> impl Iterator<Item = (FieldName, FieldValue)> {
-        let below = self.depth.saturating_add(1);
+        let below = self.0.depth.saturating_add(1);
         self.iter().map(move |field| (field.name(), field.value_at(below)))
     }
 
     fn view(&self) -> &HashMap<FieldName, FieldValue> {
-        let view = self.view.get_or_init(|| Box::new(View(self.understand().collect())));
+        let view = self.0.view.get_or_init(|| Box::new(View(self.understand().collect())));
         &view.0
     }
 }
@@ -148,7 +151,7 @@ impl FieldTable {
 /// order.
 impl PartialEq for FieldTable {
     fn eq(&self, other: &Self) -> bool {
-        self.octets == other.octets
+        self.0.octets == other.0.octets
             || (self.view() == other.view() && self.opaque_tail() == other.opaque_tail())
     }
 }
@@ -156,7 +159,7 @@ impl PartialEq for FieldTable {
 /// A clone has the octets, and makes a view of its own when asked for one.
 impl Clone for FieldTable {
     fn clone(&self) -> Self {
-        Self::from_wire(&self.octets, 0)
+        Self::from_wire(&self.0.octets, 0)
     }
 }
 
@@ -178,7 +181,7 @@ impl<'a> IntoIterator for &'a FieldTable {
 /// `{ name: value, name: value }`, in the order of the wire.
 impl fmt::Display for FieldTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let below = self.depth.saturating_add(1);
+        let below = self.0.depth.saturating_add(1);
         f.write_str("{ ")?;
         for (index, field) in self.iter().enumerate() {
             let comma = if index == 0 { "" } else { ", " };
@@ -210,6 +213,6 @@ impl<'de> Deserialize<'de> for FieldTable {
 
 impl Serialize for FieldTable {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        octets::serialize_long(&self.octets, serializer)
+        octets::serialize_long(&self.0.octets, serializer)
     }
 }

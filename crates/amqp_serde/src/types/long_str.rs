@@ -27,18 +27,18 @@ use crate::octets::{self, FromOctets};
 /// assert_eq!(string.as_bytes(), b"\x00\xff");
 /// # Ok::<(), std::num::TryFromIntError>(())
 /// ```
-#[derive(Clone, Default, PartialEq, Eq, Hash)]
-pub struct LongStr(Text);
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct LongStr(Box<Text>);
 
 impl LongStr {
     /// Takes text of any length. Beyond 4 GiB it can be held, not written.
     pub(super) fn from_text(text: String) -> Self {
-        Self(Text::from_text(text))
+        Self(Box::new(Text::from_text(text)))
     }
 
     /// Takes octets of any length.
     pub(super) fn from_wire(octets: &[u8]) -> Self {
-        Self(Text::from_octets(octets, usize::MAX))
+        Self(Box::new(Text::from_octets(octets, usize::MAX)))
     }
 
     /// The octets, as they stood or will stand on the wire.
@@ -51,6 +51,12 @@ impl LongStr {
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
         self.0.text()
+    }
+}
+
+impl Default for LongStr {
+    fn default() -> Self {
+        Self::from_text(String::new())
     }
 }
 

@@ -14,6 +14,7 @@ mod field_value;
 mod fields;
 mod long_str;
 mod names;
+mod seen;
 mod short_str;
 mod text;
 

@@ -2,15 +2,17 @@
 
 use std::fmt;
 use std::num::TryFromIntError;
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::seen;
 use super::text::Text;
 use crate::Result;
 use crate::octets::{self, FromOctets, Raw};
 
 /// The most octets a short string can hold: its length is one octet.
-const OCTETS_MAX: usize = 255;
+pub(super) const OCTETS_MAX: usize = 255;
 
 /// A short string: up to 255 octets, nearly always text (AMQP 0-9-1 §4.2.5.3).
 ///
@@ -33,10 +35,15 @@ const OCTETS_MAX: usize = 255;
 /// assert_eq!(name.as_bytes(), b"caf\xe9");
 /// # Ok::<(), std::num::TryFromIntError>(())
 /// ```
-#[derive(Clone, Default, PartialEq, Eq, Hash)]
-pub struct ShortStr(Text);
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct ShortStr(Arc<Text>);
 
 impl ShortStr {
+    /// Takes at most 255 octets.
+    fn of(octets: &[u8]) -> Self {
+        Self(seen::text(octets))
+    }
+
     /// The octets, as they stood or will stand on the wire.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
@@ -50,12 +57,18 @@ impl ShortStr {
     }
 }
 
+impl Default for ShortStr {
+    fn default() -> Self {
+        Self::of(&[])
+    }
+}
+
 impl TryFrom<String> for ShortStr {
     type Error = TryFromIntError;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         u8::try_from(text.len())?;
-        Ok(Self(Text::from_text(text)))
+        Ok(Self(Arc::new(Text::from_text(text))))
     }
 }
 
@@ -72,14 +85,14 @@ impl TryFrom<&[u8]> for ShortStr {
 
     fn try_from(octets: &[u8]) -> Result<Self, Self::Error> {
         u8::try_from(octets.len())?;
-        Ok(Self(Text::from_octets(octets, OCTETS_MAX)))
+        Ok(Self::of(octets))
     }
 }
 
 /// The text, with U+FFFD where the octets are not UTF-8.
 impl From<ShortStr> for String {
     fn from(string: ShortStr) -> Self {
-        string.0.into_lossy()
+        Arc::unwrap_or_clone(string.0).into_lossy()
     }
 }
 
@@ -106,7 +119,7 @@ impl FromOctets for ShortStr {
     const NAME: &'static str = octets::SHORT;
 
     fn from_octets(octets: &[u8]) -> Result<Self> {
-        Ok(Self(Text::from_octets(octets, OCTETS_MAX)))
+        Ok(Self::of(octets))
     }
 }
 

@@ -7,16 +7,23 @@ use std::hash::{Hash, Hasher};
 ///
 /// Text is stored once, as a `String`. Only where the octets are not UTF-8 are
 /// they kept beside it, and the `String` has U+FFFD in their place.
-#[derive(Clone, Default)]
-pub(super) struct Text {
+#[derive(Clone)]
+pub(super) enum Text {
+    Plain(String),
+    Other(Box<Lossy>),
+}
+
+/// Octets that are not UTF-8, and what is shown for them.
+#[derive(Clone)]
+pub(super) struct Lossy {
     text: String,
-    octets: Option<Box<[u8]>>,
+    octets: Box<[u8]>,
 }
 
 impl Text {
     /// Takes text as it is.
     pub(super) fn from_text(text: String) -> Self {
-        Self { text, octets: None }
+        Self::Plain(text)
     }
 
     /// Takes octets. The view as text of octets that are not text is cut to
@@ -28,27 +35,39 @@ impl Text {
         }
         let mut text = String::from_utf8_lossy(octets).into_owned();
         text.truncate(text.floor_char_boundary(lossy_bytes_max));
-        Self { text, octets: Some(octets.into()) }
+        Self::Other(Box::new(Lossy { text, octets: octets.into() }))
     }
 
     /// The octets.
     pub(super) fn octets(&self) -> &[u8] {
-        self.octets.as_deref().unwrap_or(self.text.as_bytes())
+        match self {
+            Self::Plain(text) => text.as_bytes(),
+            Self::Other(lossy) => &lossy.octets,
+        }
     }
 
     /// The text, if the octets are UTF-8.
     pub(super) fn text(&self) -> Option<&str> {
-        self.octets.is_none().then_some(&self.text)
+        match self {
+            Self::Plain(text) => Some(text),
+            Self::Other(_) => None,
+        }
     }
 
     /// The text, with U+FFFD where the octets are not UTF-8.
     pub(super) fn lossy(&self) -> &String {
-        &self.text
+        match self {
+            Self::Plain(text) => text,
+            Self::Other(lossy) => &lossy.text,
+        }
     }
 
     /// The text, with U+FFFD where the octets are not UTF-8.
     pub(super) fn into_lossy(self) -> String {
-        self.text
+        match self {
+            Self::Plain(text) => text,
+            Self::Other(lossy) => lossy.text,
+        }
     }
 }
 
@@ -68,9 +87,9 @@ impl Hash for Text {
 
 impl fmt::Debug for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.octets {
-            None => write!(f, "{:?}", self.text),
-            Some(octets) => write!(f, "b\"{}\"", octets.escape_ascii()),
+        match self {
+            Self::Plain(text) => write!(f, "{text:?}"),
+            Self::Other(lossy) => write!(f, "b\"{}\"", lossy.octets.escape_ascii()),
         }
     }
 }
@@ -83,7 +102,7 @@ mod tests {
     fn text_is_stored_once() {
         let text = Text::from_octets("größe".as_bytes(), 255);
         assert_eq!(text.text(), Some("größe"));
-        assert!(text.octets.is_none());
+        assert!(matches!(text, Text::Plain(_)));
     }
 
     #[test]
