@@ -112,7 +112,9 @@ impl Clients {
             Http2::PriorKnowledge => builder.http2_prior_knowledge(),
             Http2::Never => builder.http1_only(),
         };
-        let builder = if self.ignore_proxies { builder.no_proxy() } else { builder };
+        // Without it each request asks whether a proxy that does not exist is for its URL.
+        let is_direct = self.ignore_proxies || !environment_names_a_proxy();
+        let builder = if is_direct { builder.no_proxy() } else { builder };
         builder.build().map_err(|error| BackendError::Client(error.to_string()))
     }
 }
@@ -123,9 +125,16 @@ pub(super) fn key(definition: &BackendDefinition) -> Key {
     Key { tls: secure.then(|| definition.tls.clone()), http2: version(definition) }
 }
 
+/// Whether the library would find a proxy there. `NO_PROXY` alone makes none.
+fn environment_names_a_proxy() -> bool {
+    ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"].iter().any(|name| {
+        std::env::var_os(name).is_some() || std::env::var_os(name.to_lowercase()).is_some()
+    })
+}
+
 /// A configured `Host` cannot be sent over HTTP/2, where the URL's authority takes its place
 /// (RFC 9113, section 8.3.1): such a backend is spoken to in HTTP/1.1 unless told otherwise.
-fn version(definition: &BackendDefinition) -> Http2 {
+pub(super) fn version(definition: &BackendDefinition) -> Http2 {
     let names_host = definition.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host"));
     match definition.http2 {
         Http2::Negotiate if names_host => Http2::Never,

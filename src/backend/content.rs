@@ -5,14 +5,19 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::Version;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, timeout_at};
 
 /// The most bytes of a reply's body that are read to give its connection back; a longer body
 /// ends the connection.
 pub(super) const REPLY_BYTES_MAX: usize = 16 * 1024;
+
+/// How long the reply's body is waited for once its head is there.
+const BODY_TIMEOUT_MAX: Duration = Duration::from_secs(1);
 
 /// Whether a request has begun to be sent.
 ///
@@ -69,8 +74,9 @@ impl Body for MarkedBody {
     }
 }
 
-/// Reads the body up to [`REPLY_BYTES_MAX`] and no longer than `deadline`, so that its
-/// connection can be used again, and gives back its first `keep_max` bytes.
+/// Reads the body up to [`REPLY_BYTES_MAX`], for [`BODY_TIMEOUT_MAX`] and no longer than
+/// `deadline`, so that its connection can be used again, and gives back its first `keep_max`
+/// bytes.
 ///
 /// Never fails: a body that ends early, hangs or is too long is dropped, and its connection
 /// with it.
@@ -79,11 +85,15 @@ pub(super) async fn read_start(
     keep_max: usize,
     deadline: Instant,
 ) -> Bytes {
-    let mut kept = BytesMut::new();
-    let announced = response.content_length().unwrap_or(0);
-    if keep_max == 0 && announced > REPLY_BYTES_MAX as u64 {
+    let announced = response.content_length();
+    // Over HTTP/2 even an empty body may have its end still to come, and is reset without it.
+    let is_over = announced == Some(0) && response.version() != Version::HTTP_2;
+    let is_too_long = announced.is_some_and(|length| length > REPLY_BYTES_MAX as u64);
+    if is_over || (keep_max == 0 && is_too_long) {
         return Bytes::new();
     }
+    let deadline = deadline.min(Instant::now() + BODY_TIMEOUT_MAX);
+    let mut kept = BytesMut::new();
     let mut bytes_read = 0;
     while bytes_read <= REPLY_BYTES_MAX {
         let Ok(Ok(Some(chunk))) = timeout_at(deadline, response.chunk()).await else { break };

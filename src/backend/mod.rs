@@ -11,6 +11,7 @@ mod groups;
 mod health;
 mod hosts;
 mod inquiry;
+mod place;
 mod retry_after;
 
 use std::cell::RefCell;
@@ -21,14 +22,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use tokio::time::{Instant, timeout, timeout_at};
-use url::{Position, Url};
+use tokio::time::{Instant, sleep_until};
 
 pub use self::clients::Clients;
-use self::content::{Begun, MarkedBody};
+use self::content::Begun;
 pub use self::groups::{Groups, Member, News, Turn};
 use self::hosts::Hosts;
 pub use self::inquiry::inquire;
+use self::place::Place;
 use crate::config::definition::BackendDefinition;
 use crate::delivery::Message;
 use crate::outcome::{NotSent, Reply, StatusPolicy, Unanswered};
@@ -37,9 +38,6 @@ use crate::tls::TlsError;
 
 /// The most bytes of a failing reply's body that are kept to be shown.
 pub const EXCERPT_BYTES_MAX: usize = 4 * 1024;
-
-/// How long the reply's body is waited for once its head is there.
-const BODY_TIMEOUT_MAX: Duration = Duration::from_secs(1);
 
 /// Why a backend cannot be made from its definition.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -83,7 +81,7 @@ struct Inner {
     timeout: Duration,
     policy: StatusPolicy,
     template: Template,
-    urls: Vec<Url>,
+    places: Vec<Place>,
     hosts: RefCell<Hosts>,
     client: Rc<reqwest::Client>,
 }
@@ -110,7 +108,7 @@ impl Backend {
             timeout: definition.timeout,
             policy: definition.status.clone(),
             template: Template::new(definition)?,
-            urls: definition.urls.clone(),
+            places: definition.urls.iter().map(|url| Place::new(url, definition)).collect(),
             hosts: RefCell::new(Hosts::new(definition.urls.len())),
             client: clients.get(definition)?,
         };
@@ -172,81 +170,84 @@ impl Backend {
 
 impl Inner {
     async fn attempt(&self, request: HttpRequest) -> Answer {
-        let deadline = Instant::now() + self.timeout;
+        let mut now = Instant::now();
+        let deadline = now + self.timeout;
+        let mut request = Some(request);
+        // Takes memory only once a host has failed.
         let mut tried = Vec::new();
-        let mut failure = Reply::NotSent(NotSent::Connect, "no host is configured".to_owned());
-        while let Some(host) = self.next_host(&tried) {
-            tried.push(host);
-            let untried = self.urls.len() - tried.len();
-            let answer = self.try_host(host, request.clone(), deadline, untried).await;
+        let mut failure = None;
+        while let Some(host) = self.next_host(now, &tried) {
+            let untried = self.places.len() - tried.len() - 1;
+            // A copy only where another host may need the request after this one.
+            let own = if untried == 0 { request.take() } else { request.clone() };
+            let Some(own) = own else { break };
+            let answer = self.try_host(host, own, now, deadline, untried).await;
             if !matches!(answer.reply, Reply::NotSent(..)) {
                 self.hosts.borrow_mut().reached(host);
                 return answer;
             }
-            self.hosts.borrow_mut().failed(host, Instant::now());
-            failure = answer.reply;
+            now = Instant::now();
+            self.hosts.borrow_mut().failed(host, now);
+            tried.push(host);
+            failure = Some(answer);
         }
-        failure.into()
+        failure.unwrap_or_else(|| {
+            Reply::NotSent(NotSent::Connect, "no host is configured".to_owned()).into()
+        })
     }
 
-    fn next_host(&self, tried: &[usize]) -> Option<usize> {
-        self.hosts.borrow_mut().pick(Instant::now(), tried)
+    fn next_host(&self, now: Instant, tried: &[usize]) -> Option<usize> {
+        self.hosts.borrow_mut().pick(now, tried)
     }
 
-    /// One host's share of an attempt; `untried` hosts are to have their share of time after it.
+    /// One host's share of an attempt, from `now`; `untried` hosts are to have their share of
+    /// time after it.
     async fn try_host(
         &self,
         host: usize,
         request: HttpRequest,
+        now: Instant,
         deadline: Instant,
         untried: usize,
     ) -> Answer {
-        let url = &self.urls[host];
+        let place = &self.places[host];
         let begun = Begun::default();
-        let mut response = pin!(self.client.execute(to_library(url, request, &begun)));
+        let mut response = pin!(self.client.execute(place.request(request, &begun)));
         let share = u32::try_from(untried + 1).unwrap_or(u32::MAX);
         let connect_limit =
-            (deadline.duration_since(Instant::now()) / share).min(clients::CONNECT_TIMEOUT_MAX);
-        let mut result = timeout(connect_limit, response.as_mut()).await;
-        if result.is_err() {
+            (deadline.duration_since(now) / share).min(clients::CONNECT_TIMEOUT_MAX);
+        // One timer for both limits: until something has left it stands for the connection.
+        let mut limit = pin!(sleep_until(now + connect_limit));
+        let result = loop {
+            tokio::select! {
+                biased;
+                result = response.as_mut() => break result,
+                () = limit.as_mut() => {}
+            }
             if !begun.get() {
-                let text = format!("{}: gave up after {connect_limit:.1?}", authority(url));
+                let text = format!("{}: gave up after {connect_limit:.1?}", place.authority());
                 return Reply::NotSent(NotSent::ConnectTimeout, text).into();
             }
-            result = timeout_at(deadline, response).await;
-        }
-        let Ok(result) = result else {
-            let text = format!("{}: gave up after {:.1?}", authority(url), self.timeout);
-            return Reply::Unanswered(Unanswered::Timeout, text).into();
+            if limit.deadline() >= deadline {
+                let text = format!("{}: gave up after {:.1?}", place.authority(), self.timeout);
+                return Reply::Unanswered(Unanswered::Timeout, text).into();
+            }
+            limit.as_mut().reset(deadline);
         };
         match result {
             Ok(response) => answer(response, deadline).await,
             Err(error) => {
-                let secure = url.scheme() == "https";
-                failure::reply(&error, begun.get(), secure, authority(url)).into()
+                let (secure, authority) = (place.is_secure(), place.authority());
+                failure::reply(&error, begun.get(), secure, authority).into()
             }
         }
     }
 }
 
-fn to_library(url: &Url, request: HttpRequest, begun: &Begun) -> reqwest::Request {
-    let mut library = reqwest::Request::new(request.method, url.clone());
-    *library.headers_mut() = request.headers;
-    let body = MarkedBody::new(request.body, begun.clone());
-    *library.body_mut() = Some(reqwest::Body::wrap(body));
-    library
-}
-
 async fn answer(response: reqwest::Response, deadline: Instant) -> Answer {
     let status = response.status();
-    let retry_after = retry_after::retry_after(response.headers(), SystemTime::now());
+    let retry_after = retry_after::retry_after(response.headers(), SystemTime::now);
     let keep_max = if status.is_success() { 0 } else { EXCERPT_BYTES_MAX };
-    let body_deadline = deadline.min(Instant::now() + BODY_TIMEOUT_MAX);
-    let excerpt = content::read_start(response, keep_max, body_deadline).await;
+    let excerpt = content::read_start(response, keep_max, deadline).await;
     Answer { reply: Reply::Answered { status: status.as_u16(), retry_after }, excerpt }
-}
-
-/// Host and port, by which one host of several is known; never path or query.
-fn authority(url: &Url) -> &str {
-    &url[Position::BeforeHost..Position::AfterPort]
 }

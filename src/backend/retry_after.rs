@@ -5,16 +5,19 @@ use std::time::{Duration, SystemTime};
 use http::HeaderMap;
 use http::header::RETRY_AFTER;
 
-/// How long to wait by the reply's `Retry-After`, seen from `now`; a date that has passed is no
-/// wait. `None` where there is none or it makes no sense. Not capped: more seconds than 64 bits
+/// How long to wait by the reply's `Retry-After`; a date is seen from `now`, which is asked only
+/// then, and one that has passed is no wait. `None` where there is none or it makes no sense. Not capped: more seconds than 64 bits
 /// hold are as many as they do.
-pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+pub(super) fn retry_after(
+    headers: &HeaderMap,
+    now: impl FnOnce() -> SystemTime,
+) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
         return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
     let date = httpdate::parse_http_date(value).ok()?;
-    Some(date.duration_since(now).unwrap_or(Duration::ZERO))
+    Some(date.duration_since(now()).unwrap_or(Duration::ZERO))
 }
 
 #[cfg(test)]
@@ -28,7 +31,7 @@ mod tests {
 
     fn parse(value: &'static [u8]) -> Option<Duration> {
         let headers = [(RETRY_AFTER, HeaderValue::from_bytes(value).unwrap())];
-        retry_after(&headers.into_iter().collect(), SystemTime::UNIX_EPOCH + NOVEMBER)
+        retry_after(&headers.into_iter().collect(), || SystemTime::UNIX_EPOCH + NOVEMBER)
     }
 
     #[test]
@@ -54,6 +57,6 @@ mod tests {
         for (value, seconds) in table {
             assert_eq!(parse(value), seconds.map(Duration::from_secs), "{value:?}");
         }
-        assert_eq!(retry_after(&HeaderMap::new(), SystemTime::now()), None);
+        assert_eq!(retry_after(&HeaderMap::new(), SystemTime::now), None);
     }
 }

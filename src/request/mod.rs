@@ -7,6 +7,7 @@
 //! second header, or a second request, in its values.
 
 mod fields;
+mod values;
 
 use std::fmt;
 
@@ -14,6 +15,8 @@ use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::method::Method;
 
+use self::fields::Fields;
+use self::values::Values;
 use crate::config::definition::BackendDefinition;
 use crate::delivery::Message;
 
@@ -75,12 +78,21 @@ pub enum TemplateError {
     Reserved(String),
 }
 
+/// A header of the agent file.
+#[derive(Clone)]
+struct Configured {
+    name: HeaderName,
+    value: HeaderValue,
+    /// Stands in the place of ours of the same name; else it follows another one of the file.
+    is_first: bool,
+}
+
 /// Everything of a request that does not depend on the message.
 #[derive(Clone)]
 pub struct Template {
     method: Method,
     /// In the agent file's order; a name may come more than once.
-    configured: Vec<(HeaderName, HeaderValue)>,
+    configured: Vec<Configured>,
 }
 
 impl fmt::Debug for Template {
@@ -101,7 +113,8 @@ impl Template {
             .ok()
             .filter(|method| method != Method::CONNECT)
             .ok_or_else(|| TemplateError::Method(definition.method.clone()))?;
-        let configured = definition.headers.iter().map(|(name, secret)| {
+        let mut configured: Vec<Configured> = Vec::with_capacity(definition.headers.len());
+        for (name, secret) in &definition.headers {
             let parsed = HeaderName::from_bytes(name.as_bytes())
                 .map_err(|_| TemplateError::HeaderName(name.clone()))?;
             if is_reserved(&parsed) {
@@ -110,9 +123,10 @@ impl Template {
             let mut value = HeaderValue::from_bytes(secret.expose().trim().as_bytes())
                 .map_err(|_| TemplateError::HeaderValue(name.clone()))?;
             value.set_sensitive(true);
-            Ok((parsed, value))
-        });
-        Ok(Self { method, configured: configured.collect::<Result<_, _>>()? })
+            let is_first = configured.iter().all(|earlier| earlier.name != parsed);
+            configured.push(Configured { name: parsed, value, is_first });
+        }
+        Ok(Self { method, configured })
     }
 
     /// The request for `message`.
@@ -129,12 +143,16 @@ impl Template {
         if self.method == Method::TRACE && !message.body.is_empty() {
             return Err(Impossible::BodyNotAllowed);
         }
-        let mut headers = HeaderMap::with_capacity(24);
+        let fields = Fields::of(message);
+        let mut values = Values::with_capacity(fields.value_bytes());
+        let lines_max = OWN_LINES_MAX + fields.lines_max() + self.configured.len();
+        let mut headers = HeaderMap::with_capacity(lines_max);
         insert_own(&mut headers);
         if !message.body.is_empty() || has_content_by_definition(&self.method) {
-            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(message.body.len()));
+            let length = values.number(message.body.len());
+            headers.extend(length.map(|length| (header::CONTENT_LENGTH, length)));
         }
-        fields::insert(&mut headers, message, attempt);
+        fields.insert(&mut headers, &mut values, attempt);
         self.insert_configured(&mut headers);
         Ok(HttpRequest { method: self.method.clone(), headers, body: message.body.clone() })
     }
@@ -143,7 +161,7 @@ impl Template {
     /// (RFC 9110, section 9.2.1), with the headers of the agent file and no message.
     #[must_use]
     pub fn probe(&self) -> HttpRequest {
-        let mut headers = HeaderMap::with_capacity(8);
+        let mut headers = HeaderMap::with_capacity(OWN_LINES_MAX + self.configured.len());
         insert_own(&mut headers);
         self.insert_configured(&mut headers);
         HttpRequest { method: Method::HEAD, headers, body: Bytes::new() }
@@ -151,11 +169,12 @@ impl Template {
 
     /// Puts the agent file's headers over those already there.
     fn insert_configured(&self, headers: &mut HeaderMap) {
-        for (name, _) in &self.configured {
-            headers.remove(name);
-        }
-        for (name, value) in &self.configured {
-            headers.append(name.clone(), value.clone());
+        for Configured { name, value, is_first } in &self.configured {
+            if *is_first {
+                headers.insert(name.clone(), value.clone());
+            } else {
+                headers.append(name.clone(), value.clone());
+            }
         }
     }
 }
@@ -176,6 +195,10 @@ pub fn is_reserved(name: &HeaderName) -> bool {
             | "upgrade"
     )
 }
+
+/// User agent, what is accepted, length, and the host, which comes later. And one that stays
+/// free: a full map is made twice as large when it is only asked for a header to be put there.
+const OWN_LINES_MAX: usize = 5;
 
 fn insert_own(headers: &mut HeaderMap) {
     headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));

@@ -4,6 +4,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::fields::insert_application;
+use super::values::Values;
 use super::*;
 use crate::broker::properties::PropertiesBuilder;
 use crate::config::definition::Http2;
@@ -56,7 +57,7 @@ fn lines(headers: &HeaderMap) -> Vec<String> {
 fn application(table: &[(&str, Field<'_>)]) -> Vec<String> {
     let mut headers = HeaderMap::new();
     let table = table.iter().map(|(name, field)| (name.as_bytes(), *field)).collect();
-    insert_application(&mut headers, table);
+    insert_application(&mut headers, &mut Values::with_capacity(64), table);
     lines(&headers)
 }
 
@@ -233,6 +234,39 @@ fn application_headers_are_limited_in_number() {
 }
 
 #[test]
+fn a_request_has_room_for_its_host_and_one_header_more() {
+    let properties = PropertiesBuilder::default()
+        .content_type("text/plain")
+        .message_id("m-1")
+        .timestamp(1)
+        .header("tenant", "acme")
+        .build();
+    let template = template("POST", &[("Authorization", "Bearer hunter2")]);
+    for properties in [properties, Properties::default()] {
+        let headers = template.build(&message(properties, b"x"), 2).unwrap().headers;
+        // The library doubles a full map when it puts its own headers there.
+        assert!(headers.len() + 2 <= headers.capacity(), "{}", headers.len());
+    }
+}
+
+#[test]
+fn values_share_one_buffer_that_holds_nothing_else() {
+    let illegal = vec![b'\n'; HEADER_BYTES_MAX / 2];
+    let long = vec![b'a'; 4 * HEADER_BYTES_MAX];
+    let table = [
+        ("a", Field::Text(b"one")),
+        ("b", Field::Text(&illegal)),
+        ("c", Field::Text(&long)),
+        ("d", Field::Text(b"two")),
+    ];
+    let mut headers = HeaderMap::new();
+    let table = table.iter().map(|(name, field)| (name.as_bytes(), *field)).collect();
+    insert_application(&mut headers, &mut Values::with_capacity(64), table);
+    let start = |name| headers[name].as_bytes().as_ptr().addr();
+    assert_eq!(start("x-amqp-header-d") - start("x-amqp-header-a"), "one".len());
+}
+
+#[test]
 fn configured_headers_win_and_may_repeat() {
     let headers = [
         ("Content-Type", "text/plain"),
@@ -332,7 +366,8 @@ proptest! {
             let (name, value): &(Vec<u8>, Vec<u8>) = entry;
             (name.as_slice(), Field::Text(value.as_slice()))
         };
-        insert_application(&mut headers, table.iter().map(borrowed).collect());
+        let table = table.iter().map(borrowed).collect();
+        insert_application(&mut headers, &mut Values::with_capacity(64), table);
         for (name, value) in &headers {
             prop_assert!(!value.as_bytes().iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)));
             let own = ["traceparent", "tracestate", "baggage"].contains(&name.as_str());

@@ -5,7 +5,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
 use super::server::{
-    OK, accept, definition, listen, make, nobody, read_request, send, status, url,
+    OK, accept, answer_once, definition, listen, make, message, nobody, read_request, send, status,
+    url,
 };
 
 /// Answers requests, one connection at a time, and counts them.
@@ -53,6 +54,20 @@ async fn a_host_that_refuses_is_passed_over_within_the_attempt() {
         () = count(&alive, &counter) => {}
     }
     assert_eq!(counter.get(), 4);
+}
+
+#[tokio::test]
+async fn the_request_that_a_host_refused_goes_to_the_next_one_whole() {
+    let alive = listen().await;
+    let dead = format!("http://{}/", nobody().await);
+    let backend = make(&definition(&[&dead, &url(&alive)]));
+    let request = backend.request(&message("body"), 1).unwrap();
+    let lines = request.headers.len() + 1;
+    let (answer, (_stream, seen)) = tokio::join!(backend.send(request), answer_once(&alive, OK));
+    assert_eq!(status(&answer.reply), Some(200));
+    assert_eq!(seen.body, b"body");
+    assert_eq!(seen.lines().count(), lines, "{}", seen.head);
+    assert_eq!(seen.header("host"), Some(alive.local_addr().unwrap().to_string().as_str()));
 }
 
 #[tokio::test]

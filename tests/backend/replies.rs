@@ -67,6 +67,21 @@ async fn a_configured_host_is_sent() {
 }
 
 #[tokio::test]
+async fn a_reply_that_takes_longer_than_a_connection_may_counts() {
+    let listener = listen().await;
+    let backend = backend(&listener);
+    let serve = async {
+        let mut stream = accept(&listener).await;
+        read_request(&mut stream).await.unwrap();
+        tokio::time::pause();
+        tokio::time::sleep(Duration::from_secs(29)).await;
+        stream.write_all(OK.as_bytes()).await.unwrap();
+    };
+    let (answer, ()) = tokio::join!(send(&backend, "body"), serve);
+    assert_eq!(status(&answer.reply), Some(200));
+}
+
+#[tokio::test]
 async fn a_probe_changes_nothing() {
     let listener = listen().await;
     let backend = backend(&listener);
