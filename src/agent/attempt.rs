@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::{LocalBoxFuture, join_all};
+use smallvec::{SmallVec, smallvec};
 use tokio::time::Instant;
 
-use super::window::Key;
+use super::window::{Done, Key};
 use crate::backend::{Answer, Backend, BackendError, Clients};
 use crate::broker::NotSafe;
 use crate::config::definition::{AgentDefinition, Dispatch};
@@ -31,10 +32,13 @@ pub(super) struct Report {
     pub(super) took: Duration,
 }
 
+/// What the backends of one try said; most agents have one.
+pub(super) type Reports = SmallVec<[Report; 1]>;
+
 /// What came of something that was in flight.
 pub(super) enum Finished {
     /// A try at the backends that decide.
-    Attempt(Key, Vec<Report>),
+    Attempt(Key, Reports),
     /// A request to a backend that does not decide, of the message with this id.
     Aside(Option<String>, Report),
     /// A probe without a message.
@@ -68,7 +72,7 @@ impl Targets {
     }
 
     /// The backends that have a message already, as its copy tells.
-    pub(super) fn done(&self, history: &History) -> Vec<bool> {
+    pub(super) fn done(&self, history: &History) -> Done {
         self.all.iter().map(|backend| history.has(backend.name())).collect()
     }
 
@@ -81,9 +85,16 @@ impl Targets {
         let in_order = matches!(self.dispatch, Dispatch::Sequential);
         let open = (0..self.len())
             .filter(|&target| !done[target] && (in_order || self.get(target).required()));
+        let targets = self.clone();
+        // Most agents have one backend, and need nothing that joins several.
+        if let (Some(target), None) = (open.clone().next(), open.clone().nth(1)) {
+            let request = self.request(target, message, attempt);
+            return Box::pin(async move {
+                Finished::Attempt(key, smallvec![targets.send(target, request).await])
+            });
+        }
         let steps: Vec<_> =
             open.map(|target| (target, self.request(target, message, attempt))).collect();
-        let targets = self.clone();
         if in_order {
             Box::pin(async move { Finished::Attempt(key, targets.one_by_one(steps).await) })
         } else {
@@ -91,7 +102,7 @@ impl Targets {
                 let targets = targets.clone();
                 async move { targets.send(target, request).await }
             });
-            Box::pin(async move { Finished::Attempt(key, join_all(all).await) })
+            Box::pin(async move { Finished::Attempt(key, join_all(all).await.into()) })
         }
     }
 
@@ -132,8 +143,8 @@ impl Targets {
             .map_err(|error| Reply::Impossible(error.to_string()))
     }
 
-    async fn one_by_one(&self, steps: Vec<(usize, Result<HttpRequest, Reply>)>) -> Vec<Report> {
-        let mut reports = Vec::with_capacity(steps.len());
+    async fn one_by_one(&self, steps: Vec<(usize, Result<HttpRequest, Reply>)>) -> Reports {
+        let mut reports = Reports::with_capacity(steps.len());
         for (target, request) in steps {
             let report = self.send(target, request).await;
             let stop = self.get(target).required() && report.outcome != Outcome::Delivered;

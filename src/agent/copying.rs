@@ -94,7 +94,7 @@ impl Agent {
         }
         // Its headers are too large to carry more: it has to go round itself.
         let decision = requeue_later(None, held.attempts, &self.policy, chance);
-        self.keep(key, decision, Some(report), chance);
+        self.keep(key, decision, Some(report), chance, Instant::now());
     }
 
     /// Publishes the copy of a message, once more or for the first time.
@@ -118,6 +118,7 @@ impl Agent {
         key: Key,
         to: &Arc<str>,
         told: Result<(), NotSafe>,
+        now: Instant,
     ) -> Result<(), Ended> {
         self.copy_finished(to, &told);
         let Some(held) = self.window.get(key) else { return Ok(()) };
@@ -126,7 +127,7 @@ impl Agent {
             leaving.not_safe = leaving.not_safe.saturating_add(1);
             let strategy = Strategy::ExponentialJitter;
             let wait = backoff::reconnect(strategy, leaving.not_safe, fastrand::f64());
-            self.window.wait(key, Instant::now() + wait, Due::Copy);
+            self.window.wait(key, now + wait, Due::Copy);
             return Ok(());
         }
         let settlement = Settlement::Replaced(leaving.to);
@@ -138,7 +139,7 @@ impl Agent {
             let action = Action::of(settlement);
             line::failed(&self.definition.name, held, &leaving.failed, action, wait);
         }
-        self.settle_judged(session, key, settlement).await
+        self.settle_judged(session, key, settlement, now).await
     }
 
     /// Says once that copies to one place are not safe, and once that they are again.

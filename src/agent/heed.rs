@@ -17,12 +17,11 @@ use crate::outcome::{Outcome, Reply};
 impl Agent {
     /// Takes in a reply, to a message or to a probe without one, and gives what it means for the
     /// message: while a breaker is open, what fails there is the backend's fault.
-    pub(super) fn observe(&mut self, key: Option<Key>, report: &Report) -> Outcome {
+    pub(super) fn observe(&mut self, key: Option<Key>, report: &Report, now: Instant) -> Outcome {
         let target = report.target;
         if !self.targets.get(target).required() {
             return report.outcome;
         }
-        let now = Instant::now();
         let sign = self.sign(key, report);
         // Whoever acks all messages anyway has nothing to hold.
         if let (false, Some(sign)) = (self.policy.auto_ack, sign) {

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::attempt::{Finished, Report};
+use super::attempt::{Finished, Report, Reports};
 use super::line::Action;
 use super::window::{Due, Held, Key};
 use super::{Agent, line};
@@ -19,19 +19,20 @@ impl Agent {
         &mut self,
         session: &mut Session,
         finished: Finished,
+        now: Instant,
     ) -> Result<(), Ended> {
         match finished {
-            Finished::Attempt(key, reports) => self.judge(session, key, reports).await,
+            Finished::Attempt(key, reports) => self.judge(session, key, reports, now).await,
             Finished::Aside(id, report) => {
                 self.aside_finished(id.as_deref(), &report);
                 Ok(())
             }
             Finished::Probe(report) => {
-                self.observe(None, &report);
+                self.observe(None, &report, now);
                 self.probe_over(None);
                 Ok(())
             }
-            Finished::Copied(key, to, told) => self.copied(session, key, &to, told).await,
+            Finished::Copied(key, to, told) => self.copied(session, key, &to, told, now).await,
         }
     }
 
@@ -40,12 +41,13 @@ impl Agent {
         &mut self,
         session: &mut Session,
         key: Key,
-        mut reports: Vec<Report>,
+        mut reports: Reports,
+        now: Instant,
     ) -> Result<(), Ended> {
         self.in_flight -= 1;
         for report in &mut reports {
             self.tally.replied(report.took);
-            report.outcome = self.observe(Some(key), report);
+            report.outcome = self.observe(Some(key), report, now);
         }
         self.probe_over(Some(key));
         let Some(held) = self.window.get(key) else {
@@ -71,11 +73,11 @@ impl Agent {
             held.unwell = 0;
             held.attempts.here = held.attempts.here.saturating_add(1);
         }
-        held.attempts.held = held.received.elapsed();
+        held.attempts.held = now.duration_since(held.received);
         if let Outcome::Refused | Outcome::TryAgain { .. } = outcome {
-            let now = seconds_since_1970();
-            let first = *held.first_failure.get_or_insert(now);
-            held.attempts.age = Duration::from_secs(now.saturating_sub(first));
+            let today = seconds_since_1970();
+            let first = *held.first_failure.get_or_insert(today);
+            held.attempts.age = Duration::from_secs(today.saturating_sub(first));
         }
         let chance = fastrand::f64();
         let decision = decide(outcome, held.attempts, &self.policy, chance);
@@ -84,20 +86,20 @@ impl Agent {
         let worst = decisive().filter(decides).find(|report| report.outcome != Outcome::Delivered);
         match (decision, worst) {
             (Decision::Settle(settlement), None) => {
-                self.settle_judged(session, key, settlement).await
+                self.settle_judged(session, key, settlement, now).await
             }
             (Decision::Settle(settlement), Some(report)) => {
                 let name = self.targets.get(report.target).name();
                 let failed = line::Failed::new(held, name, report);
                 line::failed(&self.definition.name, held, &failed, Action::of(settlement), None);
-                self.settle_judged(session, key, settlement).await
+                self.settle_judged(session, key, settlement, now).await
             }
             (Decision::Copy(to), Some(report)) => {
                 self.copy(key, to, report, chance);
                 Ok(())
             }
             (decision, report) => {
-                self.keep(key, decision, report, chance);
+                self.keep(key, decision, report, chance, now);
                 Ok(())
             }
         }
@@ -110,8 +112,8 @@ impl Agent {
         decision: Decision,
         report: Option<&Report>,
         chance: f64,
+        now: Instant,
     ) {
-        let now = Instant::now();
         let Some(held) = self.window.get(key) else { return };
         let agent = &self.definition.name;
         let name = report.map(|report| self.targets.get(report.target).name());
@@ -160,12 +162,13 @@ impl Agent {
         session: &mut Session,
         key: Key,
         settlement: Settlement,
+        now: Instant,
     ) -> Result<(), Ended> {
         let Some(held) = self.window.remove(key) else { return Ok(()) };
         if settlement == Settlement::Ack && line::attempt_number(&held) > 1 {
             line::delivered_late(&self.definition.name, &held, line::attempt_number(&held));
         }
-        self.settle(session, held, settlement).await
+        self.settle(session, held, settlement, now).await
     }
 }
 

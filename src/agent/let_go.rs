@@ -26,10 +26,11 @@ impl Agent {
 
     /// Cancels the consumer and takes in what the broker had sent before.
     async fn stop_consuming(&mut self, session: &mut Session) -> Result<(), Ended> {
+        session.flush(Instant::now()).await?;
         session.cancel().await?;
         loop {
             match session.next().await? {
-                Event::Delivery(delivery) => self.receive(delivery),
+                Event::Delivery(delivery) => self.receive(delivery, Instant::now()),
                 Event::Drained => return Ok(()),
             }
         }
@@ -50,7 +51,12 @@ impl Agent {
             tokio::select! {
                 biased;
                 () = ordered_to_abort(&mut self.orders) => break,
-                Some(finished) = self.jobs.next() => self.finish(session, finished).await?,
+                Some(finished) = self.jobs.next() => {
+                    self.finish(session, finished, Instant::now()).await?;
+                }
+                () = std::future::ready(()), if session.has_news() => {
+                    session.flush(Instant::now()).await?;
+                }
                 () = tokio::time::sleep_until(deadline) => break,
             }
             // A message that failed waits for nothing now: it is we who are in the way.
@@ -95,7 +101,8 @@ impl Agent {
     async fn give_back(&mut self, session: &mut Session, all: Vec<Held>) -> Result<(), Ended> {
         let mut all = all.into_iter();
         while let Some(held) = all.next() {
-            let told = self.settle(session, held, Settlement::Requeue { counted: false }).await;
+            let settlement = Settlement::Requeue { counted: false };
+            let told = self.settle(session, held, settlement, Instant::now()).await;
             if told.is_err() {
                 self.tally.abandoned(all.len());
                 all.for_each(|held| held.delivery.abandon());

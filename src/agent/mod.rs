@@ -6,6 +6,7 @@
 
 mod attempt;
 mod audit;
+mod bells;
 mod breaker;
 mod copying;
 mod heed;
@@ -287,15 +288,17 @@ impl Agent {
         line::aside(&self.definition.name, name, message_id, report);
     }
 
-    /// Gives up everything held, since the session that brought it is gone.
-    fn abandon(&mut self) {
+    /// Gives up everything held, since the session that brought it is gone; of `unsaid` more the
+    /// broker was not told that they are done.
+    fn abandon(&mut self, unsaid: usize) {
         let held = self.window.take_all();
-        if !held.is_empty() {
+        if !held.is_empty() || unsaid > 0 {
             info!(
                 agent = %self.definition.name,
                 messages = held.len(),
                 in_flight = self.in_flight,
-                "gave up what was held, the broker hands it out again; what was in flight may arrive twice"
+                done = (unsaid > 0).then_some(unsaid),
+                "gave up what was held, the broker hands it out again; what was in flight or done may arrive twice"
             );
         }
         self.tally.abandoned(held.len());

@@ -43,9 +43,9 @@ impl Shared {
         Self { members, of, bell, holds: !definition.source.auto_ack, turns: None }
     }
 
-    /// Returns once another agent has changed something here. Cancel-safe.
-    pub(super) async fn changed(&self) {
-        self.bell.notified().await;
+    /// Rings when another agent has changed something here.
+    pub(super) fn bell(&self) -> &Arc<Notify> {
+        &self.bell
     }
 
     /// Until when nothing is to be sent, where that is after `now`.

@@ -7,6 +7,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::time::Duration;
 
+use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::copying::Leaving;
@@ -16,7 +17,14 @@ use crate::settlement::{Attempts, Settlement};
 /// Names a held message; never used twice by one agent, so that what belongs to a message of
 /// an earlier session finds nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Key(u64);
+pub(super) struct Key {
+    number: u64,
+    /// Where it is to be found, as long as what is there has this number.
+    place: usize,
+}
+
+/// The backends that have a message, by their place in the agent file.
+pub(super) type Done = SmallVec<[bool; 16]>;
 
 /// A message that we hold.
 pub(super) struct Held {
@@ -30,8 +38,8 @@ pub(super) struct Held {
     pub(super) received: Instant,
     /// When it failed first, in seconds since 1970.
     pub(super) first_failure: Option<u64>,
-    /// The backends that have it, by their place in the agent file.
-    pub(super) done: Vec<bool>,
+    /// The backends that have it.
+    pub(super) done: Done,
     /// The copy that is to take its place.
     pub(super) leaving: Option<Box<Leaving>>,
 }
@@ -65,12 +73,11 @@ const OVERDUE_INTERVAL: Duration = Duration::from_mins(1);
 /// All messages that an agent holds.
 #[derive(Default)]
 pub(super) struct Window {
-    held: HashMap<Key, Held>,
+    held: Shelf,
     ready: VecDeque<Key>,
     waiting: BinaryHeap<Reverse<(Instant, Key)>>,
     due: HashMap<Key, Due>,
     looked_for_overdue: Option<Instant>,
-    next_key: u64,
 }
 
 impl Window {
@@ -80,11 +87,9 @@ impl Window {
         delivery: Delivery,
         attempts: Attempts,
         first_failure: Option<u64>,
-        done: Vec<bool>,
+        done: Done,
         now: Instant,
     ) {
-        let key = Key(self.next_key);
-        self.next_key += 1;
         let held = Held {
             delivery,
             attempts,
@@ -94,8 +99,7 @@ impl Window {
             done,
             leaving: None,
         };
-        self.held.insert(key, held);
-        self.ready.push_back(key);
+        self.ready.push_back(self.held.put(held));
     }
 
     /// How many are held.
@@ -111,7 +115,7 @@ impl Window {
     /// Takes the next one that is ready; it is in flight from here on.
     pub(super) fn take_ready(&mut self) -> Option<(Key, &mut Held)> {
         let key = self.ready.pop_front()?;
-        self.held.get_mut(&key).map(|held| (key, held))
+        self.held.get_mut(key).map(|held| (key, held))
     }
 
     /// Takes the one that is ready and failed the least often, by this delivery and by what its copy
@@ -120,11 +124,11 @@ impl Window {
     pub(super) fn take_probe(&mut self) -> Option<(Key, &mut Held)> {
         let failures = |key: &Key| {
             let failures = |held: &Held| held.unwell.saturating_add(held.attempts.tries());
-            self.held.get(key).map_or(0, failures)
+            self.held.get(*key).map_or(0, failures)
         };
         let (place, _) = self.ready.iter().enumerate().min_by_key(|(_, key)| failures(key))?;
         let key = self.ready.remove(place)?;
-        self.held.get_mut(&key).map(|held| (key, held))
+        self.held.get_mut(key).map(|held| (key, held))
     }
 
     /// Puts one that was in flight back, before all others.
@@ -155,7 +159,7 @@ impl Window {
                 Some(Due::Try) => self.ready.push_back(key),
                 Some(Due::Copy) => return Some(Over::Copy(key)),
                 Some(Due::Settle(settlement)) => {
-                    if let Some(held) = self.held.remove(&key) {
+                    if let Some(held) = self.held.take(key) {
                         return Some(Over::Settle(Box::new(held), settlement));
                     }
                 }
@@ -167,19 +171,19 @@ impl Window {
 
     /// One that is held.
     pub(super) fn get(&mut self, key: Key) -> Option<&mut Held> {
-        self.held.get_mut(&key)
+        self.held.get_mut(key)
     }
 
     /// Takes one out, to be settled.
     pub(super) fn remove(&mut self, key: Key) -> Option<Held> {
-        self.held.remove(&key)
+        self.held.take(key)
     }
 
     /// Takes out all that are not in flight, to be given back.
     pub(super) fn take_idle(&mut self) -> Vec<Held> {
         let idle = self.ready.drain(..).chain(self.due.drain().map(|(key, _)| key));
         self.waiting.clear();
-        idle.filter_map(|key| self.held.remove(&key)).collect()
+        idle.filter_map(|key| self.held.take(key)).collect()
     }
 
     /// Takes out what is ready, or waits for its copy to be safe, and was held for too long: a
@@ -191,18 +195,18 @@ impl Window {
         }
         self.looked_for_overdue = Some(now);
         let is_overdue = |held: &Held| now.duration_since(held.received) >= READY_MAX;
-        let is_ready_and_overdue = |key: &Key| self.held.get(key).is_some_and(is_overdue);
+        let is_ready_and_overdue = |key: &Key| self.held.get(*key).is_some_and(is_overdue);
         let (overdue, ready) =
             self.ready.drain(..).partition::<VecDeque<_>, _>(is_ready_and_overdue);
         self.ready = ready;
         let copying = self.held.iter().filter(|(_, held)| held.leaving.is_some());
         let mut keys: Vec<_> =
-            copying.filter(|(_, held)| is_overdue(held)).map(|(key, _)| *key).collect();
+            copying.filter(|(_, held)| is_overdue(held)).map(|(key, _)| key).collect();
         for key in &keys {
             self.due.remove(key);
         }
         keys.extend(overdue);
-        keys.iter().filter_map(|key| self.held.remove(key)).collect()
+        keys.into_iter().filter_map(|key| self.held.take(key)).collect()
     }
 
     /// Takes out all, in flight or not.
@@ -210,14 +214,69 @@ impl Window {
         self.ready.clear();
         self.waiting.clear();
         self.due.clear();
-        self.held.drain().map(|(_, held)| held).collect()
+        self.held.take_all()
+    }
+}
+
+/// Where messages are kept: as many places as were ever held at a time, used again and again.
+#[derive(Default)]
+struct Shelf {
+    places: Vec<Option<(u64, Held)>>,
+    free: Vec<usize>,
+    next_number: u64,
+}
+
+impl Shelf {
+    fn put(&mut self, held: Held) -> Key {
+        let number = self.next_number;
+        self.next_number += 1;
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.places.push(None);
+            self.places.len() - 1
+        });
+        self.places[place] = Some((number, held));
+        Key { number, place }
+    }
+
+    fn len(&self) -> usize {
+        self.places.len() - self.free.len()
+    }
+
+    fn get(&self, key: Key) -> Option<&Held> {
+        let (number, held) = self.places.get(key.place)?.as_ref()?;
+        (*number == key.number).then_some(held)
+    }
+
+    fn get_mut(&mut self, key: Key) -> Option<&mut Held> {
+        let (number, held) = self.places.get_mut(key.place)?.as_mut()?;
+        (*number == key.number).then_some(held)
+    }
+
+    fn take(&mut self, key: Key) -> Option<Held> {
+        self.get(key)?;
+        let (_, held) = self.places[key.place].take()?;
+        self.free.push(key.place);
+        Some(held)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (Key, &Held)> {
+        let places = self.places.iter().enumerate();
+        places.filter_map(|(place, kept)| {
+            let (number, held) = kept.as_ref()?;
+            Some((Key { number: *number, place }, held))
+        })
+    }
+
+    fn take_all(&mut self) -> Vec<Held> {
+        self.free.clear();
+        self.places.drain(..).flatten().map(|(_, held)| held).collect()
     }
 }
 
 #[cfg(test)]
 impl Key {
     pub(super) fn numbered(number: u64) -> Self {
-        Self(number)
+        Self { number, place: 0 }
     }
 }
 
@@ -231,17 +290,21 @@ mod tests {
     fn window(messages: u64) -> Window {
         let mut window = Window::default();
         for tag in 1..=messages {
-            let message = Message {
-                exchange: String::new(),
-                routing_key: String::new(),
-                redelivered: false,
-                properties: Properties::default(),
-                body: Bytes::new(),
-            };
-            let (attempts, done) = (Attempts::default(), vec![false]);
-            window.receive(Delivery::new(tag, message), attempts, None, done, Instant::now());
+            receive(&mut window, tag);
         }
         window
+    }
+
+    fn receive(window: &mut Window, tag: u64) {
+        let message = Message {
+            exchange: String::new(),
+            routing_key: String::new(),
+            redelivered: false,
+            properties: Properties::default(),
+            body: Bytes::new(),
+        };
+        let (attempts, done) = (Attempts::default(), Done::from_elem(false, 1));
+        window.receive(Delivery::new(tag, message), attempts, None, done, Instant::now());
     }
 
     fn take(window: &mut Window) -> (Key, u64) {
@@ -267,6 +330,21 @@ mod tests {
         assert_eq!(take(&mut window).1, 1);
         assert_eq!(take(&mut window).1, 2);
         assert_eq!(abandon(&mut window), 3);
+    }
+
+    #[test]
+    fn the_key_of_a_message_that_is_gone_finds_none_in_its_place() {
+        let mut window = window(2);
+        let (old, _) = take(&mut window);
+        window.remove(old).expect("it is held").delivery.abandon();
+        receive(&mut window, 3);
+        assert_eq!((window.len(), window.held.places.len()), (2, 2), "its place is used again");
+        assert!(window.get(old).is_none() && window.remove(old).is_none());
+        assert_eq!(abandon(&mut window), 2);
+        receive(&mut window, 4);
+        assert!(window.get(old).is_none(), "nor after the end of a session");
+        assert_eq!(take(&mut window).1, 4);
+        assert_eq!(abandon(&mut window), 1);
     }
 
     #[test]

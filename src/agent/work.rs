@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use super::bells::Bells;
 use super::hold::Permit;
 use super::window::{Held, Over};
-use super::{Agent, Order, State, Stop, line, ordered_to_end};
+use super::{Agent, Order, State, Stop, line};
 use crate::broker::{Ended, Event, Session};
 use crate::config::definition::RetryStrategy;
 use crate::copies::History;
@@ -18,39 +19,93 @@ use crate::settlement::{Attempts, Settlement};
 /// The longest sleep when nothing is due.
 const IDLE: Duration = Duration::from_mins(1);
 
+/// So much that has happened already is taken in by one turn.
+const AT_ONCE_MAX: usize = 64;
+
 impl Agent {
     /// Works with `session` until it ends or an order does.
     pub(super) async fn work(&mut self, mut session: Session) -> Stop {
         self.hold.kept(Instant::now());
         self.say_state();
+        let mut bells = Bells::new(&self.orders, &self.copying.blocked, self.shared.bell());
         let reason = loop {
-            if let Err(reason) = self.turn(&mut session).await {
+            if let Err(reason) = self.turn(&mut session, &mut bells).await {
                 break reason;
             }
-            let order = *self.orders.borrow_and_update();
-            if order != Order::Run {
+            // Looked at rather than waited for: where much happens no bell is heard.
+            let is_news = self.orders.has_changed().unwrap_or(true);
+            if is_news && *self.orders.borrow_and_update() != Order::Run {
                 self.state.send_replace(State::Draining);
                 match self.drain(&mut session).await {
                     Ok(()) => session.close().await,
                     Err(reason) => {
                         warn!(agent = %self.definition.name, "session ended while draining: {reason}");
-                        self.abandon();
+                        self.abandon(session.unsaid());
                     }
                 }
                 return Stop::Ordered;
             }
         };
-        self.abandon();
+        self.abandon(session.unsaid());
         session.close().await;
         Stop::Ended(reason)
     }
 
     /// One turn: what is due, what can be handed out, then whatever happens next.
-    async fn turn(&mut self, session: &mut Session) -> Result<(), Ended> {
+    async fn turn(&mut self, session: &mut Session, bells: &mut Bells) -> Result<(), Ended> {
         let now = Instant::now();
+        self.do_what_is_due(session, now).await?;
+        self.hand_out(now);
+        let wake = self.next_wake(session, now);
+        tokio::select! {
+            biased;
+            Some(finished) = self.jobs.next() => {
+                self.finish(session, finished, Instant::now()).await?;
+                self.catch_up(session).await?;
+            }
+            event = session.next() => {
+                if let Event::Delivery(delivery) = event? {
+                    self.receive(delivery, Instant::now());
+                    self.catch_up(session).await?;
+                }
+                // `Drained` was asked for by `release`; it is over before the next turn.
+            }
+            // Nothing else is there to be done now: the broker is told what was.
+            () = std::future::ready(()), if session.has_news() => session.flush(now).await?,
+            () = bells.ring(wake) => {
+                if self.copying.blocked.has_changed().unwrap_or(false) {
+                    self.copying.blocked.mark_unchanged();
+                    self.say_state();
+                }
+            }
+        }
+        self.tally.check(self.window.len());
+        Ok(())
+    }
+
+    /// Takes in what else has happened already, so that many messages share one turn.
+    async fn catch_up(&mut self, session: &mut Session) -> Result<(), Ended> {
+        let now = Instant::now();
+        for _ in 0..AT_ONCE_MAX {
+            // Whatever wakes these wakes the next turn, which asks them again before it sleeps.
+            if let Some(Some(finished)) = self.jobs.next().now_or_never() {
+                self.finish(session, finished, now).await?;
+            } else if let Some(delivery) = session.take() {
+                self.receive(delivery, now);
+            } else {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the waits that are over, gives back what is to be given back, says what is to be said.
+    async fn do_what_is_due(&mut self, session: &mut Session, now: Instant) -> Result<(), Ended> {
         while let Some(over) = self.window.end_waits(now) {
             match over {
-                Over::Settle(held, settlement) => self.settle(session, *held, settlement).await?,
+                Over::Settle(held, settlement) => {
+                    self.settle(session, *held, settlement, now).await?;
+                }
                 Over::Copy(key) => self.publish(key),
             }
         }
@@ -68,28 +123,15 @@ impl Agent {
         if self.policy.can_requeue {
             self.give_back_overdue(session, now).await?;
         }
-        self.hand_out(now);
-        self.tally.sum_up(now, self.window.len(), self.in_flight);
-        let wake = self.next_wake(now);
-        tokio::select! {
-            biased;
-            () = ordered_to_end(&mut self.orders) => {}
-            Some(finished) = self.jobs.next() => self.finish(session, finished).await?,
-            event = session.next() => match event? {
-                Event::Delivery(delivery) => self.receive(delivery),
-                // Asked for by `release`; it is over before the next turn.
-                Event::Drained => {}
-            },
-            Ok(()) = self.copying.blocked.changed() => self.say_state(),
-            () = self.shared.changed() => {}
-            () = tokio::time::sleep_until(wake) => {}
+        if session.flush_due().is_some_and(|due| due <= now) {
+            session.flush(now).await?;
         }
-        self.tally.check(self.window.len());
+        self.tally.sum_up(now, self.window.len(), self.in_flight);
         Ok(())
     }
 
     /// Takes in a message that has just come, with what it brings along of earlier deliveries.
-    pub(super) fn receive(&mut self, mut delivery: Delivery) {
+    pub(super) fn receive(&mut self, mut delivery: Delivery, now: Instant) {
         self.tally.received();
         let history = History::take_up(&mut delivery.message);
         // Where the message itself goes back, only the broker counts; but crashes too.
@@ -102,16 +144,17 @@ impl Agent {
         let tries_before = history.tries.max(history.deliveries);
         let attempts = Attempts { before, tries_before, ..Attempts::default() };
         let done = self.targets.done(&history);
-        self.window.receive(delivery, attempts, history.first_failure, done, Instant::now());
+        self.window.receive(delivery, attempts, history.first_failure, done, now);
     }
 
     /// When the next turn is due even if nothing happens.
-    fn next_wake(&self, now: Instant) -> Instant {
+    fn next_wake(&self, session: &Session, now: Instant) -> Instant {
         let has_ready = self.window.ready() > 0;
         [
             Some(now + IDLE),
             Some(self.tally.next_summary()),
             self.window.next_due(),
+            session.flush_due(),
             self.pace.wait(now).filter(|_| has_ready),
             self.hold.next_change(self.keep_max, now),
             self.shared.next_change(now),
@@ -196,14 +239,15 @@ impl Agent {
         }
     }
 
-    /// Tells the broker, and counts it: once told, it is no longer ours whatever comes.
+    /// Settles a message, and counts it: once settled, it is no longer ours whatever comes.
     pub(super) async fn settle(
         &mut self,
         session: &mut Session,
         held: Held,
         settlement: Settlement,
+        now: Instant,
     ) -> Result<(), Ended> {
-        let told = session.settle(held.delivery, settlement).await;
+        let told = session.settle(held.delivery, settlement, now).await;
         match told {
             Ok(()) => self.tally.settled(settlement),
             Err(_) => self.tally.abandoned(1),

@@ -1,19 +1,21 @@
 //! One connection, one channel, one consumer, owned by one task.
 
+mod settling;
+
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::time::Duration;
 
 use amqprs::channel::{
-    BasicAckArguments, BasicCancelArguments, BasicConsumeArguments, BasicNackArguments,
-    BasicQosArguments, BasicRejectArguments, Channel, ConsumerMessage,
+    BasicCancelArguments, BasicConsumeArguments, BasicQosArguments, Channel, ConsumerMessage,
 };
 use amqprs::connection::Connection;
 use bytes::Bytes;
-use futures_util::FutureExt;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
+use super::acks::{Acks, Frame};
 use super::closing::Closing;
 use super::ended::Ended;
 use super::properties::Properties;
@@ -21,11 +23,6 @@ use super::server::Server;
 use super::{arguments, login, rpc, topology};
 use crate::config::definition::{AgentDefinition, BrokerAddress, RetryStrategy, Source};
 use crate::delivery::{Delivery, Message};
-use crate::settlement::Settlement;
-
-/// The longest wait for room in the connection's queue of outgoing frames, which is full only
-/// when the socket takes nothing more.
-const SETTLE_MAX: Duration = Duration::from_secs(20);
 
 /// A question that stood unanswered for this long says why the connection then ended: a heartbeat
 /// is at least 4 s, and missed twice before the library gives up.
@@ -57,9 +54,15 @@ pub struct Session {
     channel: Channel,
     closing: Closing,
     consumer: Consumer,
+    acks: Acks,
+    /// What a flush says; empty between them.
+    frames: Vec<Frame>,
     /// The question whether the broker is there, while it is under way.
     question: JoinSet<Result<(), amqprs::error::Error>>,
     asked_at: Instant,
+    /// When to ask; while a question is under way, when to give up. Kept, so that a message
+    /// costs no timer.
+    alarm: Pin<Box<Sleep>>,
     health_interval: Duration,
     window: u16,
 }
@@ -118,8 +121,11 @@ impl Session {
             channel,
             closing,
             consumer,
+            acks: Acks::new(source.prefetch_count),
+            frames: Vec::new(),
             question: JoinSet::new(),
             asked_at: Instant::now(),
+            alarm: Box::pin(tokio::time::sleep(definition.reconnect.health_interval)),
             health_interval: definition.reconnect.health_interval,
             window: source.prefetch_count,
         })
@@ -146,14 +152,12 @@ impl Session {
     /// Why the session ended; it is of no use afterwards.
     pub async fn next(&mut self) -> Result<Event, Ended> {
         loop {
-            let ask_at = self.asked_at + self.health_interval;
-            let give_up_at = self.asked_at + rpc::ANSWER_MAX;
             let asking = !self.question.is_empty();
             tokio::select! {
                 biased;
                 message = self.consumer.deliveries.recv(), if !self.consumer.drained => {
                     return match message {
-                        Some(message) => Ok(Event::Delivery(delivery(message))),
+                        Some(message) => Ok(Event::Delivery(self.received(message))),
                         None if self.consumer.cancelled && self.channel.is_open() => {
                             self.consumer.drained = true;
                             Ok(Event::Drained)
@@ -163,40 +167,29 @@ impl Session {
                 }
                 Some(answer) = self.question.join_next(), if asking => {
                     rpc::answered(answer, &self.closing).map_err(|reason| self.lost(reason, true))?;
+                    self.alarm.as_mut().reset(self.asked_at + self.health_interval);
                 }
-                () = tokio::time::sleep_until(ask_at), if !asking => self.ask(),
-                () = tokio::time::sleep_until(give_up_at), if asking => {
-                    return Err(Ended::Unresponsive { what: "basic.qos", waited: rpc::ANSWER_MAX });
+                () = &mut self.alarm => {
+                    if asking {
+                        return Err(Ended::Unresponsive { what: "basic.qos", waited: rpc::ANSWER_MAX });
+                    }
+                    self.ask();
                 }
             }
         }
     }
 
-    /// Tells the broker what became of a message.
-    ///
-    /// # Errors
-    /// When the session has ended or the socket takes nothing more; the delivery is given up,
-    /// since the broker hands it out again. To settle on a channel that the broker has closed
-    /// would cost the whole connection (504), so that is not tried.
-    pub async fn settle(
-        &mut self,
-        delivery: Delivery,
-        settlement: Settlement,
-    ) -> Result<(), Ended> {
-        let tag = delivery.tag;
-        delivery.abandon();
-        if !self.channel.is_open() || !self.connection.is_open() {
-            return Err(self.closing.reason());
-        }
-        // The queue of frames nearly always has room: then this costs no timer. Dropping the
-        // future is safe, it only waits for that room.
-        if let Some(sent) = send(&self.channel, tag, settlement).now_or_never() {
-            return sent.map_err(|_| self.closing.reason());
-        }
-        match tokio::time::timeout(SETTLE_MAX, send(&self.channel, tag, settlement)).await {
-            Ok(sent) => sent.map_err(|_| self.closing.reason()),
-            Err(_) => Err(Ended::Unresponsive { what: "a settlement", waited: SETTLE_MAX }),
-        }
+    /// The next message, if one is there already. Cheaper than [`next`](Self::next), which has to
+    /// be asked all the same for what else there may be.
+    pub fn take(&mut self) -> Option<Delivery> {
+        let message = self.consumer.deliveries.try_recv().ok()?;
+        Some(self.received(message))
+    }
+
+    fn received(&mut self, message: ConsumerMessage) -> Delivery {
+        let delivery = delivery(message);
+        self.acks.delivered(delivery.tag);
+        delivery
     }
 
     /// Asks the broker for no more messages. What it had sent before still comes from
@@ -238,9 +231,11 @@ impl Session {
         Ok(())
     }
 
-    /// Leaves: closes channel and connection, waiting at most 3 s for each. Settle first: what
-    /// is still unsettled counts as a failed delivery on a quorum queue.
-    pub async fn close(self) {
+    /// Leaves: says the acks that wait, closes channel and connection, waiting at most 3 s for
+    /// each. Settle first: what is still unsettled counts as a failed delivery on a quorum queue.
+    pub async fn close(mut self) {
+        // On a session that has ended there is nobody to tell.
+        self.flush_all().await.ok();
         let (channel, connection) = (self.channel, self.connection);
         let mut leaving = JoinSet::new();
         leaving.spawn(async move {
@@ -263,13 +258,17 @@ impl Session {
         let channel = self.channel.clone();
         let arguments = BasicQosArguments::new(0, self.window, false);
         self.question.spawn(async move { channel.basic_qos(arguments).await });
+        self.alarm.as_mut().reset(self.asked_at + rpc::ANSWER_MAX);
     }
 
     /// Waits for the question under way: the library takes one call at a time on a channel.
     async fn finish_question(&mut self) -> Result<(), Ended> {
         let answer = tokio::time::timeout(rpc::ANSWER_MAX, self.question.join_next()).await;
         match answer {
-            Ok(Some(answer)) => rpc::answered(answer, &self.closing),
+            Ok(Some(answer)) => {
+                self.alarm.as_mut().reset(self.asked_at + self.health_interval);
+                rpc::answered(answer, &self.closing)
+            }
             Ok(None) => Ok(()),
             Err(_) => Err(Ended::Unresponsive { what: "basic.qos", waited: rpc::ANSWER_MAX }),
         }
@@ -305,25 +304,6 @@ async fn consume(
         )
         .await?;
     Ok(Consumer { tag, deliveries, cancelled: false, drained: false })
-}
-
-async fn send(
-    channel: &Channel,
-    tag: u64,
-    settlement: Settlement,
-) -> Result<(), amqprs::error::Error> {
-    match settlement {
-        Settlement::Ack | Settlement::Replaced(_) => {
-            channel.basic_ack(BasicAckArguments::new(tag, false)).await
-        }
-        Settlement::Requeue { counted: true } => {
-            channel.basic_reject(BasicRejectArguments::new(tag, true)).await
-        }
-        Settlement::Requeue { counted: false } => {
-            channel.basic_nack(BasicNackArguments::new(tag, false, true)).await
-        }
-        Settlement::Discard => channel.basic_nack(BasicNackArguments::new(tag, false, false)).await,
-    }
 }
 
 fn delivery(message: ConsumerMessage) -> Delivery {

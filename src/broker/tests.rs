@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 
 use super::session::{Event, Session};
 use super::{Ended, rpc};
@@ -417,7 +418,9 @@ async fn a_broker_that_reads_nothing_more_does_not_hold_up_a_settlement_for_ever
             properties: super::properties::Properties::default(),
             body: Bytes::new(),
         };
-        if let Err(ended) = session.settle(Delivery::new(1, message), Settlement::Ack).await {
+        let delivery = Delivery::new(1, message);
+        let told = session.settle(delivery, Settlement::Discard, Instant::now()).await;
+        if let Err(ended) = told {
             break ended;
         }
     };
@@ -538,8 +541,9 @@ async fn nothing_is_settled_on_a_channel_that_the_broker_has_closed() {
     let Event::Delivery(delivery) = session.next().await.unwrap() else { panic!("a message") };
     peer.send(1, CHANNEL_CLOSE, &close(406, "PRECONDITION_FAILED - timeout")).await;
     let ended = session.next().await.unwrap_err();
-    let told = session.settle(delivery, Settlement::Ack).await.unwrap_err();
-    assert_eq!(told, ended);
+    session.settle(delivery, Settlement::Ack, Instant::now()).await.unwrap();
+    let due = session.flush_due().expect("an ack waits");
+    assert_eq!(session.flush(due).await.unwrap_err(), ended);
     assert!(matches!(ended, Ended::ChannelClosed { code: 406, .. }), "{ended}");
     let ((), methods) = tokio::join!(session.close(), async {
         peer.expect(CHANNEL_CLOSE_OK).await;
@@ -578,8 +582,11 @@ async fn a_question_and_a_cancellation_do_not_meet_on_the_channel() {
     });
     cancelled.unwrap();
     let Event::Delivery(delivery) = session.next().await.unwrap() else { panic!("a message") };
-    session.settle(delivery, Settlement::Ack).await.unwrap();
+    session.settle(delivery, Settlement::Ack, Instant::now()).await.unwrap();
     assert!(matches!(session.next().await.unwrap(), Event::Drained));
+    // The first one is never settled, so this one waits for its time.
+    let due = session.flush_due().expect("an ack waits");
+    session.flush(due).await.unwrap();
     peer.expect(BASIC_ACK).await;
 }
 

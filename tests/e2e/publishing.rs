@@ -13,6 +13,7 @@ use amqp_agentd::settlement::Settlement;
 use bytes::Bytes;
 use serde_json::json;
 use tokio::task::{JoinSet, LocalSet};
+use tokio::time::Instant;
 
 use crate::support::amqp::{field, long_string};
 use crate::support::wait::{POLL, within};
@@ -85,7 +86,7 @@ async fn take(vhost: &Vhost, queue: &str) -> (Properties, Bytes) {
     };
     let message = delivery.message();
     let taken = (message.properties.clone(), message.body.clone());
-    session.settle(delivery, Settlement::Ack).await.unwrap();
+    session.settle(delivery, Settlement::Ack, Instant::now()).await.unwrap();
     session.close().await;
     taken
 }
