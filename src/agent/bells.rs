@@ -33,8 +33,8 @@ impl Bells {
         Self { orders, blocked, news, any: Box::pin(any), timer }
     }
 
-    /// Returns when one rings, at `until`, or earlier for no reason: a time that is put off
-    /// moves no timer, since that would cost each message more than one turn for nothing costs.
+    /// Returns when one rings, at `until`, or earlier for no reason: a time that is put off moves
+    /// no timer. To move it for each message would cost more than one turn for nothing now and then.
     ///
     /// Cancel-safe: one that rang is heard by the next call.
     pub(super) async fn ring(&mut self, until: Instant) {

@@ -133,7 +133,7 @@ impl Acks {
     fn flush_in_order(&mut self, frames: &mut Vec<Frame>) {
         let holes = self.outstanding.iter().position(|one| !one.is_acked);
         let in_order = holes.unwrap_or(self.outstanding.len());
-        if let Some(last) = self.outstanding.drain(..in_order).last() {
+        if let Some(last) = self.outstanding.drain(..in_order).next_back() {
             frames.push(Frame { tag: last.tag, multiple: in_order > 1 });
             self.acked -= in_order;
         }

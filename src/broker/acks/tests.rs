@@ -63,7 +63,7 @@ fn any_step() -> impl Strategy<Value = Step> {
 }
 
 /// Of those that are open the one at this place, where there is any.
-fn pick(meant: &BTreeMap<u64, Meant>, index: &prop::sample::Index) -> Option<u64> {
+fn pick(meant: &BTreeMap<u64, Meant>, index: prop::sample::Index) -> Option<u64> {
     let open = meant.iter().filter(|(_, meant)| **meant == Meant::Open).map(|(tag, _)| *tag);
     let open: Vec<_> = open.collect();
     (!open.is_empty()).then(|| open[index.index(open.len())])
@@ -95,14 +95,14 @@ proptest! {
                     lost.insert(broker.deliver());
                 }
                 Step::Ack(index) => {
-                    if let Some(tag) = pick(&meant, index) {
+                    if let Some(tag) = pick(&meant, *index) {
                         acks.ack(tag, now);
                         meant.insert(tag, Meant::Acked(now));
                         ever_acked.insert(tag);
                     }
                 }
                 Step::Nack(index) => {
-                    if let Some(tag) = pick(&meant, index) {
+                    if let Some(tag) = pick(&meant, *index) {
                         acks.told(tag);
                         broker.nacked(tag);
                         meant.remove(&tag);
@@ -137,13 +137,17 @@ proptest! {
 
 fn acks(window: u16, delivered: u64) -> Acks {
     let mut acks = Acks::new(window);
-    (1..=delivered).for_each(|tag| acks.delivered(tag));
+    for tag in 1..=delivered {
+        acks.delivered(tag);
+    }
     acks
 }
 
 fn ack<const N: usize>(acks: &mut Acks, tags: [u64; N]) {
     let now = Instant::now();
-    tags.into_iter().for_each(|tag| acks.ack(tag, now));
+    for tag in tags {
+        acks.ack(tag, now);
+    }
 }
 
 fn flushed(acks: &mut Acks, all: bool) -> Vec<(u64, bool)> {
