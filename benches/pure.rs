@@ -8,6 +8,7 @@ use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use amqp_agentd::broker::acks::Acks;
 use amqp_agentd::broker::properties::PropertiesBuilder;
 use amqp_agentd::config::definition::{AgentDefinition, QueueType};
 use amqp_agentd::config::{Environment, load_agent_text};
@@ -19,6 +20,7 @@ use amqp_agentd::settlement::{Attempts, LastResort, Policy, decide};
 use amqp_serde::from_bytes;
 use amqprs::{BasicProperties, Deliver};
 use criterion::{BatchSize, Criterion};
+use tokio::time::Instant;
 
 const VALID: &str = "what these benches are fed with is valid";
 
@@ -33,6 +35,7 @@ fn main() {
     histories(&mut criterion);
     requests(&mut criterion);
     decisions(&mut criterion);
+    acks(&mut criterion);
     copies(&mut criterion);
     criterion.final_summary();
 }
@@ -115,6 +118,37 @@ fn decisions(criterion: &mut Criterion) {
             bencher.iter(|| {
                 let outcome = judge(black_box(&reply), &statuses);
                 decide(outcome, black_box(attempts), &policy, black_box(0.5))
+            });
+        });
+    }
+}
+
+/// A window that comes in at once, is acked, and said at the end or where it takes up too much room.
+fn acks(criterion: &mut Criterion) {
+    let window = 50;
+    let in_order = (1..=u64::from(window)).collect::<Vec<_>>();
+    // The first reply is the last to come.
+    let behind_one = (2..=u64::from(window)).chain([1]).collect();
+    let backwards = (1..=u64::from(window)).rev().collect();
+    for (name, order) in [
+        ("acks of 50/in order", in_order),
+        ("acks of 50/behind a slow one", behind_one),
+        ("acks of 50/backwards", backwards),
+    ] {
+        let (now, mut frames) = (Instant::now(), Vec::new());
+        criterion.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                let mut acks = Acks::new(window);
+                frames.clear();
+                (1..=u64::from(window)).for_each(|tag| acks.delivered(tag));
+                for tag in black_box(&order) {
+                    acks.ack(*tag, now);
+                    if *tag % 5 == 0 {
+                        acks.flush(now, &mut frames);
+                    }
+                }
+                acks.flush_all(&mut frames);
+                frames.len()
             });
         });
     }

@@ -23,15 +23,16 @@ const WAIT_MAX: Duration = Duration::from_millis(5);
 
 /// One `basic.ack`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Frame {
-    pub(super) tag: u64,
+pub struct Frame {
+    /// The delivery that it names.
+    pub tag: u64,
     /// All outstanding deliveries up to this one.
-    pub(super) multiple: bool,
+    pub multiple: bool,
 }
 
 /// What is outstanding on a channel, at most its window.
 #[derive(Debug)]
-pub(super) struct Acks {
+pub struct Acks {
     /// In the order of their tags.
     outstanding: VecDeque<Outstanding>,
     /// How many of them are acked.
@@ -54,7 +55,8 @@ struct Outstanding {
 
 impl Acks {
     /// Nothing yet, on a new channel that has at most `window` outstanding.
-    pub(super) fn new(window: u16) -> Self {
+    #[must_use]
+    pub fn new(window: u16) -> Self {
         Self {
             outstanding: VecDeque::new(),
             acked: 0,
@@ -67,14 +69,14 @@ impl Acks {
     }
 
     /// A delivery has come.
-    pub(super) fn delivered(&mut self, tag: u64) {
+    pub fn delivered(&mut self, tag: u64) {
         self.has_gap |= tag != self.last_tag + 1;
         self.last_tag = tag;
         self.outstanding.push_back(Outstanding { tag, is_acked: false });
     }
 
     /// A delivery is acked at `now`; the broker is told with one of the next [frames](Self::flush).
-    pub(super) fn ack(&mut self, tag: u64, now: Instant) {
+    pub fn ack(&mut self, tag: u64, now: Instant) {
         if let Some(place) = self.place(tag)
             && !self.outstanding[place].is_acked
         {
@@ -86,30 +88,33 @@ impl Acks {
     }
 
     /// The broker is told otherwise of a delivery that is not acked.
-    pub(super) fn told(&mut self, tag: u64) {
+    pub fn told(&mut self, tag: u64) {
         if let Some(place) = self.place(tag) {
             self.outstanding.remove(place);
         }
     }
 
     /// How many are acked and the broker is not told.
-    pub(super) fn unsaid(&self) -> usize {
+    #[must_use]
+    pub fn unsaid(&self) -> usize {
         self.acked
     }
 
     /// Whether a [flush](Self::flush) may have something to say that the last one had not.
-    pub(super) fn has_news(&self) -> bool {
+    #[must_use]
+    pub fn has_news(&self) -> bool {
         self.has_news
     }
 
     /// When everything is to be said, where there is anything.
-    pub(super) fn due(&self) -> Option<Instant> {
+    #[must_use]
+    pub fn due(&self) -> Option<Instant> {
         self.since.map(|since| since + WAIT_MAX)
     }
 
     /// Writes into `frames` what the broker is to be told at `now`: what is in order, and what is not
     /// where it takes up its share of the window or is [due](Self::due).
-    pub(super) fn flush(&mut self, now: Instant, frames: &mut Vec<Frame>) {
+    pub fn flush(&mut self, now: Instant, frames: &mut Vec<Frame>) {
         if !self.has_gap {
             self.flush_in_order(frames);
         }
@@ -124,7 +129,7 @@ impl Acks {
     }
 
     /// Writes into `frames` all that the broker was not told.
-    pub(super) fn flush_all(&mut self, frames: &mut Vec<Frame>) {
+    pub fn flush_all(&mut self, frames: &mut Vec<Frame>) {
         if let Some(due) = self.due() {
             self.flush(due, frames);
         }

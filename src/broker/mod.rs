@@ -5,7 +5,7 @@
 //! That, and each rule in here about *how* the library is called, is the answer to a trap of
 //! it that the tests provoke.
 
-mod acks;
+pub mod acks;
 mod amended;
 mod arguments;
 mod closing;
