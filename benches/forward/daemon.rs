@@ -14,6 +14,8 @@ use crate::contestant::Job;
 pub fn command(program: &Path, job: &Job, directory: &Path) -> Result<Command, Failure> {
     let agents = directory.join("agents.d");
     fs::create_dir(&agents)?;
+    // Nothing in it: defaults.
+    fs::write(directory.join("amqp-agentd.toml"), "")?;
     for queue in &job.queues {
         fs::write(agents.join(format!("{queue}.toml")), agent(job, queue)?)?;
     }

@@ -24,6 +24,8 @@ use late::LateReplies;
 
 const LISTENER: u64 = u64::MAX;
 const READ_BYTES: usize = 256 * 1024;
+/// What takes longer counts as this long.
+const DELAY_NS_MAX: u64 = 60_000_000_000;
 const EVENTS_MAX: usize = 256;
 const REPLY: &[u8] = b"HTTP/1.1 204 No Content\r\n\r\n";
 const REPLY_JSON: &[u8] =
@@ -206,7 +208,11 @@ fn put_json(out: &mut Vec<u8>, text: &str) {
 
 impl Counts {
     fn new(measures_delays: bool) -> Result<Counts, Failure> {
-        let delays = if measures_delays { Some(Histogram::new(3)?) } else { None };
+        let delays = if measures_delays {
+            Some(Histogram::new_with_bounds(1, DELAY_NS_MAX, 3)?)
+        } else {
+            None
+        };
         Ok(Counts { received: 0, opened: 0, delays, awaited: Vec::new() })
     }
 
