@@ -3,6 +3,7 @@
 use std::future::pending;
 use std::io;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -12,7 +13,9 @@ use tracing::{error, info, warn};
 use crate::agent;
 use crate::config::definition::{AgentDefinition, DaemonSettings};
 use crate::config::diff::{diff, keeping_broken};
+use crate::config::error::Problem;
 use crate::config::{self, Loaded, Paths, ProcessEnvironment};
+use crate::open_files;
 use crate::signals::{Signal, Signals};
 use crate::supervisor::Supervisor;
 use crate::systemd::Notifier;
@@ -38,28 +41,33 @@ pub enum Exit {
 /// # Errors
 /// When the system gives no thread.
 pub async fn run(paths: &Paths, loaded: Loaded, mut signals: Signals) -> io::Result<Exit> {
-    let settings = loaded.settings.clone();
+    let files_max = open_files::raise();
+    let Loaded { settings, agents, broken, problems, main_file_is_broken: _ } = loaded;
     let threads = settings.threads.unwrap_or_else(default_threads);
     let (threads, endings) = Threads::start(threads, |definition, context| {
         agent::run(definition, context).boxed_local()
     })?;
     let mut supervisor = Supervisor::new(threads, endings, settings.drain_timeout);
-    tell_problems(&loaded);
+    tell_problems(&problems);
     info!(
         version = %env!("CARGO_PKG_VERSION"),
         pid = std::process::id(),
-        agents = loaded.agents.len(),
+        agents = agents.len(),
+        open_files_max = files_max,
         config = %paths.main_file().display(),
         agents_dir = %paths.agents_directory().display(),
         "started"
     );
-    if loaded.agents.is_empty() {
+    if agents.is_empty() {
         warn!("no agents: put a file into {} and reload", paths.agents_directory().display());
     }
-    supervisor.apply(diff(&[], &loaded.agents)).await;
+    tell_of_files(files_max, agents.len());
+    supervisor.apply(diff(&[], &agents)).await;
+    // The supervisor has those that run; what a reload replaces is to be gone.
+    drop(agents);
 
     let mut notifier = Notifier::default();
-    notifier.trouble(broken_files("start", loaded.broken.len()));
+    notifier.trouble(broken_files("start", broken.len()));
     notifier.ready(&supervisor.status());
     let mut status = interval(STATUS_INTERVAL);
     let mut watchdog = Notifier::watchdog_interval().map(interval);
@@ -96,7 +104,7 @@ async fn reload(
 ) {
     notifier.reloading();
     let loaded = config::load(paths, &ProcessEnvironment);
-    tell_problems(&loaded);
+    tell_problems(&loaded.problems);
     let running = supervisor.definitions();
     if let Some(why) = refusal(paths, &loaded, &running) {
         error!("reload refused: {why}, everything runs on as it is");
@@ -113,6 +121,7 @@ async fn reload(
     for agent in running.iter().filter(|agent| loaded.broken.contains(&agent.file)) {
         warn!(agent = %agent.name, file = %agent.file.display(), "its file is broken, the agent runs on as it was");
     }
+    tell_of_files(open_files::raise(), wanted.len());
     let difference = diff(&running, &wanted);
     info!(
         started = difference.started.len(),
@@ -138,7 +147,7 @@ fn broken_files(when: &str, count: usize) -> Option<String> {
 
 /// Why a reload is not to be done at all. A directory that is gone, for a moment of a deploy
 /// or because its file system is not mounted, is nobody's wish to stop every agent.
-fn refusal(paths: &Paths, loaded: &Loaded, running: &[AgentDefinition]) -> Option<String> {
+fn refusal(paths: &Paths, loaded: &Loaded, running: &[Arc<AgentDefinition>]) -> Option<String> {
     if loaded.main_file_is_broken {
         return Some("the main file is broken".to_owned());
     }
@@ -186,13 +195,23 @@ async fn stop(
 }
 
 /// Each problem is a line, as `check` would print it.
-fn tell_problems(loaded: &Loaded) {
-    for problem in &loaded.problems {
+fn tell_problems(problems: &[Problem]) {
+    for problem in problems {
         if problem.is_error() {
             error!("{problem}");
         } else {
             warn!("{problem}");
         }
+    }
+}
+
+/// More agents than connections can be open would fail in turn, each for a while.
+fn tell_of_files(files_max: Option<u64>, agents: usize) {
+    if open_files::is_short(files_max, agents) {
+        warn!(
+            open_files_max = files_max,
+            agents, "too few files may be open for a connection of each agent: raise LimitNOFILE="
+        );
     }
 }
 

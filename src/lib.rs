@@ -33,6 +33,7 @@ pub mod backoff;
 mod pace;
 pub mod redrive;
 pub mod logging;
+mod open_files;
 pub mod secret;
 pub mod signals;
 pub mod systemd;

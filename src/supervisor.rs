@@ -70,9 +70,9 @@ impl Supervisor {
 
     /// The definitions that the agents run on, or are about to.
     #[must_use]
-    pub fn definitions(&self) -> Vec<AgentDefinition> {
+    pub fn definitions(&self) -> Vec<Arc<AgentDefinition>> {
         let wanted = self.agents.values().filter(|agent| agent.wanted);
-        wanted.map(|agent| AgentDefinition::clone(&agent.definition)).collect()
+        wanted.map(|agent| Arc::clone(&agent.definition)).collect()
     }
 
     /// Starts, stops and replaces agents; those that are unchanged are not touched.
@@ -195,9 +195,8 @@ impl Supervisor {
     }
 
     /// Makes an agent wanted, on `definition`; a life that still drains is waited for.
-    async fn engage(&mut self, definition: AgentDefinition) {
+    async fn engage(&mut self, definition: Arc<AgentDefinition>) {
         let name = Arc::clone(&definition.name);
-        let definition = Arc::new(definition);
         if let Some(agent) = self.agents.get_mut(&name) {
             agent.definition = definition;
             agent.wanted = true;

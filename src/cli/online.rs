@@ -42,7 +42,7 @@ pub(super) fn check(
     tls::install_provider();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let agents = stream::iter(loaded.agents.into_iter().map(Arc::new));
+        let agents = stream::iter(loaded.agents);
         let mut checked = agents.map(|agent| checked(agent, paths)).buffered(AGENTS_MAX);
         while let Some(lines) = checked.next().await {
             for line in lines {

@@ -2,6 +2,8 @@
 //!
 //! Of two agents in conflict, the one whose file comes first by name is kept.
 
+use std::sync::Arc;
+
 use super::copy_conflicts::{same_copies, takes_copies};
 use super::definition::{AgentDefinition, BrokerAddress, Declare, Exchange, Queue};
 use super::report::{Report, quoted};
@@ -11,7 +13,7 @@ use super::resolve::Candidate;
 pub(super) fn without_conflicts(
     candidates: Vec<Candidate>,
     report: &mut Report<'_>,
-) -> Vec<AgentDefinition> {
+) -> Vec<Arc<AgentDefinition>> {
     let mut kept: Vec<Candidate> = Vec::new();
     for candidate in candidates.into_iter().filter(|candidate| candidate.enabled) {
         report.judge(candidate.file);
@@ -22,7 +24,7 @@ pub(super) fn without_conflicts(
             kept.push(candidate);
         }
     }
-    kept.into_iter().map(|candidate| candidate.definition).collect()
+    kept.into_iter().map(|candidate| Arc::new(candidate.definition)).collect()
 }
 
 fn same_name(candidate: &Candidate, other: &Candidate, report: &mut Report<'_>) -> bool {

@@ -10,26 +10,26 @@ use super::definition::AgentDefinition;
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Diff {
     /// Agents that are new.
-    pub started: Vec<AgentDefinition>,
+    pub started: Vec<Arc<AgentDefinition>>,
     /// Names of agents that are gone.
     pub stopped: Vec<Arc<str>>,
     /// Agents that are otherwise now: replaced after a drain.
-    pub changed: Vec<AgentDefinition>,
+    pub changed: Vec<Arc<AgentDefinition>>,
     /// Names of agents that keep running untouched.
     pub unchanged: Vec<Arc<str>>,
 }
 
 /// What leads from `old` to `new`. Names are unique in each.
 #[must_use]
-pub fn diff(old: &[AgentDefinition], new: &[AgentDefinition]) -> Diff {
+pub fn diff(old: &[Arc<AgentDefinition>], new: &[Arc<AgentDefinition>]) -> Diff {
     let old = by_name(old);
     let new = by_name(new);
     let mut diff = Diff::default();
     for (name, definition) in &new {
         match old.get(name) {
-            None => diff.started.push((*definition).clone()),
+            None => diff.started.push(Arc::clone(definition)),
             Some(known) if known == definition => diff.unchanged.push(Arc::clone(name)),
-            Some(_) => diff.changed.push((*definition).clone()),
+            Some(_) => diff.changed.push(Arc::clone(definition)),
         }
     }
     diff.stopped = old.keys().filter(|name| !new.contains_key(*name)).map(Arc::clone).collect();
@@ -41,20 +41,20 @@ pub fn diff(old: &[AgentDefinition], new: &[AgentDefinition]) -> Diff {
 /// An old agent whose name a new one has taken is left out.
 #[must_use]
 pub fn keeping_broken(
-    old: &[AgentDefinition],
-    new: Vec<AgentDefinition>,
+    old: &[Arc<AgentDefinition>],
+    new: Vec<Arc<AgentDefinition>>,
     broken: &[PathBuf],
-) -> Vec<AgentDefinition> {
+) -> Vec<Arc<AgentDefinition>> {
     let mut kept = new;
     for definition in old.iter().filter(|definition| broken.contains(&definition.file)) {
         if kept.iter().all(|other| other.name != definition.name) {
-            kept.push(definition.clone());
+            kept.push(Arc::clone(definition));
         }
     }
     kept
 }
 
-fn by_name(definitions: &[AgentDefinition]) -> BTreeMap<Arc<str>, &AgentDefinition> {
+fn by_name(definitions: &[Arc<AgentDefinition>]) -> BTreeMap<Arc<str>, &Arc<AgentDefinition>> {
     definitions.iter().map(|definition| (Arc::clone(&definition.name), definition)).collect()
 }
 
@@ -67,25 +67,25 @@ mod tests {
     use super::*;
     use crate::config::tests::{NoEnvironment, agent_text};
 
-    fn definition(name: &str, prefetch_count: u16) -> AgentDefinition {
+    fn definition(name: &str, prefetch_count: u16) -> Arc<AgentDefinition> {
         let text = agent_text(&format!("prefetch_count = {prefetch_count}"));
         let path = format!("{name}.toml");
         let (definition, problems) =
             crate::config::load_agent_text(Path::new(&path), &text, &NoEnvironment);
-        definition.unwrap_or_else(|| panic!("{problems:?}"))
+        Arc::new(definition.unwrap_or_else(|| panic!("{problems:?}")))
     }
 
-    fn definitions() -> impl Strategy<Value = Vec<AgentDefinition>> {
+    fn definitions() -> impl Strategy<Value = Vec<Arc<AgentDefinition>>> {
         let agents = proptest::collection::btree_map("[a-e]", 20_u16..23, 0..5);
         agents.prop_map(|agents| {
             agents.iter().map(|(name, prefetch_count)| definition(name, *prefetch_count)).collect()
         })
     }
 
-    fn applied(old: &[AgentDefinition], diff: &Diff) -> Vec<AgentDefinition> {
-        let stays = |one: &&AgentDefinition| diff.unchanged.contains(&one.name);
+    fn applied(old: &[Arc<AgentDefinition>], diff: &Diff) -> Vec<Arc<AgentDefinition>> {
+        let stays = |one: &&Arc<AgentDefinition>| diff.unchanged.contains(&one.name);
         let kept = old.iter().filter(stays).chain(&diff.started).chain(&diff.changed);
-        let mut agents: Vec<AgentDefinition> = kept.cloned().collect();
+        let mut agents: Vec<Arc<AgentDefinition>> = kept.cloned().collect();
         agents.sort_by(|one, other| one.name.cmp(&other.name));
         agents
     }

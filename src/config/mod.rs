@@ -31,6 +31,7 @@ mod value;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use conflicts::without_conflicts;
 use definition::{AgentDefinition, DaemonSettings};
@@ -127,7 +128,7 @@ pub struct Loaded {
     /// The daemon's own settings.
     pub settings: DaemonSettings,
     /// The agents that are valid and enabled, by file name.
-    pub agents: Vec<AgentDefinition>,
+    pub agents: Vec<Arc<AgentDefinition>>,
     /// Agent files with an error: on a reload their old agents keep running.
     pub broken: Vec<PathBuf>,
     /// Errors and warnings, by file and line.

@@ -8,8 +8,17 @@ use futures_util::future::LocalBoxFuture;
 
 use super::*;
 use crate::agent::Context;
-use crate::config::definition::tests::definition;
+use crate::config::definition::tests;
 use crate::config::diff::diff;
+
+fn definition(name: &str) -> Arc<AgentDefinition> {
+    Arc::new(tests::definition(name))
+}
+
+/// Of another definition.
+fn hurried(name: &str) -> Arc<AgentDefinition> {
+    Arc::new(AgentDefinition { workers: 7, ..tests::definition(name) })
+}
 
 async fn obedient(mut context: Context) -> Finish {
     context.state.send_replace(State::Consuming);
@@ -66,8 +75,8 @@ async fn a_changed_agent_is_replaced_and_an_unchanged_one_not_touched() {
     let old = [definition("changing"), definition("staying"), definition("leaving")];
     supervisor.apply(diff(&[], &old)).await;
     until(&mut supervisor, "3 agents: 3 consuming").await;
-    let changed = AgentDefinition { workers: 7, ..definition("changing") };
-    let new = [changed.clone(), definition("staying")];
+    let changed = hurried("changing");
+    let new = [Arc::clone(&changed), definition("staying")];
     supervisor.apply(diff(&supervisor.definitions(), &new)).await;
     let replaced = || LIVES.load(Ordering::SeqCst) == 4;
     until_lives(&mut supervisor, "2 agents: 2 consuming", replaced).await;
@@ -119,7 +128,7 @@ async fn an_agent_that_gives_up_while_it_is_replaced_begins_as_it_is_now() {
     }
     let mut supervisor = supervisor(|definition, context| live(definition, context).boxed_local());
     supervisor.apply(diff(&[], &[definition("one")])).await;
-    let mended = AgentDefinition { workers: 7, ..definition("one") };
+    let mended = hurried("one");
     supervisor.apply(diff(&supervisor.definitions(), &[mended])).await;
     until(&mut supervisor, "1 agent: 1 consuming").await;
     supervisor.end();

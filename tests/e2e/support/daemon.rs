@@ -19,6 +19,8 @@ pub struct Daemon {
     main: Table,
     environment: Vec<(String, String)>,
     finds_agents: bool,
+    /// How many files it may open when it starts, and how many at most.
+    open_files: Option<(u32, u32)>,
     log: Log,
     notify: Notify,
     child: Option<Child>,
@@ -36,6 +38,7 @@ impl Daemon {
             main: Table::new(),
             environment: Vec::new(),
             finds_agents: false,
+            open_files: None,
             log: Log::default(),
             child: None,
             readers: JoinSet::new(),
@@ -91,6 +94,11 @@ impl Daemon {
         self.finds_agents = true;
     }
 
+    /// Starts it with this limit of open files, which it may raise to `most`.
+    pub fn limit_open_files(&mut self, limit: u32, most: u32) {
+        self.open_files = Some((limit, most));
+    }
+
     /// Where the agents' files are.
     pub fn agents_dir(&self) -> PathBuf {
         self.dir.path().join("agents.d")
@@ -110,7 +118,7 @@ impl Daemon {
     /// Starts it and waits for nothing.
     pub fn spawn(&mut self) {
         assert!(self.child.is_none(), "the daemon runs already");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_amqp-agentd"));
+        let mut command = self.command();
         command.arg("run").arg("--config").arg(self.dir.path().join("amqp-agentd.toml"));
         if !self.finds_agents {
             command.arg("--agents").arg(self.agents_dir());
@@ -127,6 +135,15 @@ impl Daemon {
         self.readers.spawn(self.log.clone().read(child.stdout.take().unwrap()));
         self.readers.spawn(self.log.clone().read(child.stderr.take().unwrap()));
         self.child = Some(child);
+    }
+
+    fn command(&self) -> Command {
+        let program = env!("CARGO_BIN_EXE_amqp-agentd");
+        let Some((limit, most)) = self.open_files else { return Command::new(program) };
+        let mut shell = Command::new("sh");
+        let script = format!("ulimit -S -n {limit} && ulimit -H -n {most} && exec \"$0\" \"$@\"");
+        shell.arg("-c").arg(script).arg(program);
+        shell
     }
 
     /// Sends a signal by its name without `SIG`.
