@@ -4,6 +4,7 @@
 //! message, the moment, or the backend? Nothing here knows a clock, a broker or a socket.
 
 use std::fmt;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 /// What came back from one attempt at one backend.
@@ -189,8 +190,8 @@ pub enum StatusPattern {
 /// What each status means to one backend: the default table with the agent file's changes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StatusPolicy {
-    /// By code minus 100.
-    meanings: Box<[Meaning; CODES]>,
+    /// By code minus 100; shared, since most backends have the default table.
+    meanings: Arc<[Meaning; CODES]>,
 }
 
 const CODES: usize = 500;
@@ -199,7 +200,8 @@ impl StatusPolicy {
     /// The default table, changed by `rules`: codes win over classes, whatever their order.
     #[must_use]
     pub fn new(rules: &[(StatusPattern, Meaning)]) -> Self {
-        let mut meanings = Box::new(std::array::from_fn(|index| default_meaning(index + 100)));
+        let mut meanings: [Meaning; CODES] =
+            std::array::from_fn(|index| default_meaning(index + 100));
         let classes =
             rules.iter().filter(|(pattern, _)| matches!(pattern, StatusPattern::Class(_)));
         let codes = rules.iter().filter(|(pattern, _)| matches!(pattern, StatusPattern::Code(_)));
@@ -217,7 +219,7 @@ impl StatusPolicy {
                 }
             }
         }
-        Self { meanings }
+        Self { meanings: Arc::new(meanings) }
     }
 
     /// What `status` means. A code outside 100 to 599 is read as 500 (RFC 9110, section 15).
@@ -233,7 +235,8 @@ impl StatusPolicy {
 
 impl Default for StatusPolicy {
     fn default() -> Self {
-        Self::new(&[])
+        static DEFAULT: LazyLock<StatusPolicy> = LazyLock::new(|| StatusPolicy::new(&[]));
+        DEFAULT.clone()
     }
 }
 

@@ -1,10 +1,10 @@
 //! What the daemon trusts and shows when it speaks TLS, to brokers and to backends alike.
 
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
@@ -128,6 +128,29 @@ pub fn client_config(settings: &TlsSettings, alpn: &[&[u8]]) -> Result<ClientCon
     Ok(config)
 }
 
+/// A client's TLS by `settings` for connections that are made seldom and last: shared by all that
+/// are alike while one of them has it, so that a thousand keep its certificates once. No session of
+/// TLS is taken up again.
+///
+/// # Errors
+///
+/// As [`client_config`].
+pub(crate) fn shared_config(settings: &TlsSettings) -> Result<Arc<ClientConfig>, TlsError> {
+    static SHARED: Mutex<Vec<(TlsSettings, Weak<ClientConfig>)>> = Mutex::new(Vec::new());
+    // Whoever panicked with it left a list that is as good as before.
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    shared.retain(|(_, config)| config.strong_count() > 0);
+    let known = shared.iter().find(|(known, _)| known == settings);
+    if let Some(config) = known.and_then(|(_, config)| config.upgrade()) {
+        return Ok(config);
+    }
+    let mut config = client_config(settings, &[])?;
+    config.resumption = Resumption::disabled();
+    let config = Arc::new(config);
+    shared.push((settings.clone(), Arc::downgrade(&config)));
+    Ok(config)
+}
+
 /// TLS that trusts nobody, for clients that never speak it: no file is read.
 ///
 /// # Errors
@@ -242,5 +265,29 @@ impl ServerCertVerifier for NamedVerifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.verifier.supported_verify_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> TlsSettings {
+        let authority = rcgen::generate_simple_self_signed(["shared.test".to_owned()]).unwrap();
+        let ca = Pem { path: PathBuf::from("ca.pem"), text: authority.cert.pem().into() };
+        TlsSettings { ca: Some(ca), ..TlsSettings::default() }
+    }
+
+    #[test]
+    fn connections_that_trust_alike_share_what_they_trust_while_one_of_them_lives() {
+        let settings = settings();
+        let one = shared_config(&settings).unwrap();
+        assert!(Arc::ptr_eq(&one, &shared_config(&settings.clone()).unwrap()));
+        let named = TlsSettings { server_name: Some("other.test".to_owned()), ..settings.clone() };
+        assert!(!Arc::ptr_eq(&one, &shared_config(&named).unwrap()));
+        let gone = Arc::downgrade(&one);
+        drop(one);
+        assert_eq!(gone.strong_count(), 0, "nothing is kept that nobody uses");
+        shared_config(&settings).unwrap();
     }
 }

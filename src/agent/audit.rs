@@ -35,7 +35,8 @@ impl Audit {
         self.has_begun = true;
         let (definition, address) = (Arc::clone(definition), address.clone());
         let server = server.clone();
-        self.task.spawn(async move { tell(&definition, &address, server).await });
+        // The set keeps what a task was made of until somebody asks how it ended, which nobody does.
+        self.task.spawn(Box::pin(async move { tell(&definition, &address, server).await }));
     }
 }
 

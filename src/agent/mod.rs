@@ -208,7 +208,8 @@ impl Agent {
         loop {
             let mut refusals = Vec::new();
             for address in &definition.source.brokers {
-                let opening = Session::open(address, &definition);
+                // What is needed only until the session stands is not to be held for its life.
+                let opening = Box::pin(Session::open(address, &definition));
                 match self.meanwhile(opening).await {
                     None => return Err(Finish::Ordered),
                     Some(Ok(session)) => {
@@ -343,6 +344,22 @@ async fn ordered_to_abort(orders: &mut watch::Receiver<Order>) {
 mod tests {
     use super::*;
     use crate::config::definition::{Argument, tests::definition};
+
+    /// What an agent does seldom, to connect or to drain, is not to take up memory for its life.
+    #[test]
+    fn a_thousand_agents_take_little_memory_for_what_they_do_seldom() {
+        let (_, orders) = watch::channel(Order::Run);
+        let (state, _) = watch::channel(State::Connecting);
+        let context = Context {
+            clients: Rc::default(),
+            groups: Arc::default(),
+            publishers: Rc::default(),
+            orders,
+            state,
+        };
+        let life = run(Arc::new(definition("idle")), context);
+        assert!(size_of_val(&life) <= 8 * 1024, "{} bytes", size_of_val(&life));
+    }
 
     #[test]
     fn a_hold_never_leaves_a_queue_without_consumer_that_does_not_outlive_it() {

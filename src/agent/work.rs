@@ -36,7 +36,7 @@ impl Agent {
             let is_news = self.orders.has_changed().unwrap_or(true);
             if is_news && *self.orders.borrow_and_update() != Order::Run {
                 self.state.send_replace(State::Draining);
-                match self.drain(&mut session).await {
+                match Box::pin(self.drain(&mut session)).await {
                     Ok(()) => session.close().await,
                     Err(reason) => {
                         warn!(agent = %self.definition.name, "session ended while draining: {reason}");

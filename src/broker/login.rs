@@ -1,7 +1,5 @@
 //! From an address to an open connection.
 
-use std::sync::Arc;
-
 use amqprs::connection::{Connection, OpenConnectionArguments};
 use amqprs::error::Error;
 use amqprs::security::SecurityCredentials;
@@ -43,10 +41,9 @@ pub(super) async fn login(address: &BrokerAddress, name: &str) -> Result<Connect
 /// What makes the connection one of TLS, and the name to ask for.
 fn tls(address: &BrokerAddress) -> Result<Option<(TlsConnector, String)>, Ended> {
     let Some(settings) = &address.tls else { return Ok(None) };
-    let config =
-        tls::client_config(settings, &[]).map_err(|error| Ended::Tls(error.to_string()))?;
+    let config = tls::shared_config(settings).map_err(|error| Ended::Tls(error.to_string()))?;
     let domain = settings.server_name.clone().unwrap_or_else(|| address.host.clone());
-    Ok(Some((TlsConnector::from(Arc::new(config)), domain)))
+    Ok(Some((TlsConnector::from(config), domain)))
 }
 
 fn arguments(

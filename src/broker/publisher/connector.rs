@@ -31,7 +31,7 @@ pub(super) struct Connector {
 
 /// What is known of a lane that lives as a task.
 pub(super) struct LaneHandle {
-    pub(super) requests: mpsc::WeakSender<Request>,
+    pub(super) requests: mpsc::WeakSender<Box<Request>>,
     pub(super) progress: watch::Receiver<Progress>,
     pub(super) blocked: watch::Receiver<bool>,
 }

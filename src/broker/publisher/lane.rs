@@ -27,20 +27,27 @@ pub(super) struct Request {
 
 /// Publishes what one agent wants published, one copy after the other, until nobody can ask for
 /// more. The answers come by themselves, in whichever order.
+///
+/// Most agents never publish: what it takes is there only from a copy on until the lane is idle.
 pub(super) async fn run(
     connector: Rc<Connector>,
     agent: String,
-    requests: mpsc::Receiver<Request>,
+    mut requests: mpsc::Receiver<Box<Request>>,
     progress: watch::Sender<Progress>,
     blocked: watch::Sender<bool>,
 ) {
-    let watched = progress.subscribe();
-    let lane = Lane { connector: Rc::clone(&connector), progress, open: None };
-    tokio::select! {
-        () = lane.publish_all(requests) => {}
-        () = watch_for_stalls(&connector, &agent, watched, &blocked) => {}
+    while let Some(first) = requests.recv().await {
+        let lane =
+            Lane { connector: Rc::clone(&connector), progress: progress.clone(), open: None };
+        Box::pin(async {
+            tokio::select! {
+                () = lane.publish_all(first, &mut requests) => {}
+                () = watch_for_stalls(&connector, &agent, progress.subscribe(), &blocked) => {}
+            }
+        })
+        .await;
+        connector.gets_on(&agent, false);
     }
-    connector.gets_on(&agent, false);
 }
 
 struct Lane {
@@ -56,20 +63,31 @@ struct OpenLane {
 }
 
 impl Lane {
-    async fn publish_all(mut self, mut requests: mpsc::Receiver<Request>) {
+    /// Publishes from `first` on, until nothing more came for a while or can come.
+    async fn publish_all(
+        mut self,
+        first: Box<Request>,
+        requests: &mut mpsc::Receiver<Box<Request>>,
+    ) {
+        self.publish(*first).await;
         loop {
             match timeout(IDLE, requests.recv()).await {
-                // Nobody waits for it any more: then its message comes again, and so does the copy.
-                Ok(Some(request)) if request.answer.is_closed() => {}
-                Ok(Some(Request { copy, answer })) => match self.ready(&copy).await {
-                    Ok(open) => open.publish(copy, answer).await,
-                    Err(reason) => {
-                        answer.send(Err(NotSafe::Ended(reason))).ok();
-                    }
-                },
-                Err(_) if self.progress.borrow().waiting == 0 => self.leave().await,
-                Err(_) => {}
-                Ok(None) => return self.leave().await,
+                Ok(Some(request)) => self.publish(*request).await,
+                Err(_) if self.progress.borrow().waiting > 0 => {}
+                Ok(None) | Err(_) => return self.leave().await,
+            }
+        }
+    }
+
+    async fn publish(&mut self, Request { copy, answer }: Request) {
+        // Nobody waits for it any more: then its message comes again, and so does the copy.
+        if answer.is_closed() {
+            return;
+        }
+        match self.ready(&copy).await {
+            Ok(open) => open.publish(copy, answer).await,
+            Err(reason) => {
+                answer.send(Err(NotSafe::Ended(reason))).ok();
             }
         }
     }
@@ -168,5 +186,21 @@ async fn watch_for_stalls(
         let is_answered = progress::gets_on(&mut progress, stalled).await;
         blocked.send_replace(false);
         connector.gets_on(agent, is_answered);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::definition::tests::definition;
+
+    #[test]
+    fn a_lane_that_was_never_needed_takes_little_memory() {
+        let connector = Rc::new(Connector::new(&definition("idle").source.brokers));
+        let (_requests, received) = mpsc::channel::<Box<Request>>(1);
+        let (progress, _) = watch::channel(Progress::default());
+        let (blocked, _) = watch::channel(false);
+        let lane = run(connector, "idle".to_owned(), received, progress, blocked);
+        assert!(size_of_val(&lane) <= 256, "{} bytes", size_of_val(&lane));
     }
 }

@@ -96,7 +96,7 @@ impl fmt::Display for NotSafe {
 /// it: what the broker refuses one of them disturbs no other.
 #[derive(Debug, Clone)]
 pub struct Publisher {
-    requests: mpsc::Sender<Request>,
+    requests: mpsc::Sender<Box<Request>>,
     blocked: watch::Receiver<bool>,
 }
 
@@ -116,7 +116,7 @@ impl Publisher {
         }
         let (answer, told) = oneshot::channel();
         // Without a lane, or without its answer, the thread is coming to its end.
-        if self.requests.send(Request { copy, answer }).await.is_err() {
+        if self.requests.send(Box::new(Request { copy, answer })).await.is_err() {
             return Err(NotSafe::Ended(Ended::Lost));
         }
         told.await.unwrap_or(Err(NotSafe::Ended(Ended::Lost)))
