@@ -11,8 +11,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use futures_util::future::LocalBoxFuture;
+use tokio::runtime::LocalRuntime;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{self, JoinError, JoinSet, LocalSet};
+use tokio::task::{self, JoinError, JoinSet};
 
 use crate::agent::{Context, Finish, Order, State};
 use crate::backend::{Clients, Groups};
@@ -123,15 +124,31 @@ impl Thread {
         groups: Arc<Groups>,
     ) -> io::Result<Self> {
         let (commands, received) = mpsc::channel(QUEUE);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let handle =
-            std::thread::Builder::new().name(format!("agents-{number}")).spawn(move || {
-                LocalSet::new().block_on(&runtime, lives(received, endings, groups, life));
-                // A name look-up that hangs must not keep the daemon from ending.
-                runtime.shutdown_background();
-            })?;
+        let (made, runtime_made) = std::sync::mpsc::sync_channel(1);
+        let body = move || {
+            let runtime = match runtime() {
+                Ok(runtime) => runtime,
+                Err(error) => return made.send(Err(error)).unwrap_or_default(),
+            };
+            // Nobody waits for it any more if this fails.
+            made.send(Ok(())).unwrap_or_default();
+            runtime.block_on(lives(received, endings, groups, life));
+            // A name look-up that hangs must not keep the daemon from ending.
+            runtime.shutdown_background();
+        };
+        let handle = std::thread::Builder::new().name(format!("agents-{number}")).spawn(body)?;
+        runtime_made
+            .recv()
+            .unwrap_or_else(|_| Err(io::Error::other("the thread ended at once")))?;
         Ok(Self { commands, handle })
     }
+}
+
+/// A runtime whose tasks stay on this thread, and stand in its own queue: those of a `LocalSet`
+/// would cost each wake-up of an idle thread a look at the sockets more.
+fn runtime() -> io::Result<LocalRuntime> {
+    let options = tokio::runtime::LocalOptions::default();
+    tokio::runtime::Builder::new_current_thread().enable_all().build_local(options)
 }
 
 /// The story of one thread: start lives as told, tell how they end, until nobody tells more.
