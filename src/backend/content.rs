@@ -81,7 +81,7 @@ impl Body for MarkedBody {
 /// Never fails: a body that ends early, hangs or is too long is dropped, and its connection
 /// with it.
 pub(super) async fn read_start(
-    mut response: reqwest::Response,
+    response: &mut reqwest::Response,
     keep_max: usize,
     deadline: Instant,
 ) -> Bytes {

@@ -156,8 +156,7 @@ impl Backend {
     ///
     /// Dropping the future gives the attempt up: what was sent may have arrived.
     pub fn send(&self, request: HttpRequest) -> impl Future<Output = Answer> + use<> {
-        let inner = Rc::clone(&self.inner);
-        async move { inner.attempt(request).await }
+        Rc::clone(&self.inner).attempt(Some(request))
     }
 
     /// Asks with a `HEAD` whether the service is there; limits as for [`send`](Self::send).
@@ -169,10 +168,9 @@ impl Backend {
 }
 
 impl Inner {
-    async fn attempt(&self, request: HttpRequest) -> Answer {
+    async fn attempt(self: Rc<Self>, mut request: Option<HttpRequest>) -> Answer {
         let mut now = Instant::now();
         let deadline = now + self.timeout;
-        let mut request = Some(request);
         // Takes memory only once a host has failed.
         let mut tried = Vec::new();
         let mut failure = None;
@@ -181,7 +179,14 @@ impl Inner {
             // A copy only where another host may need the request after this one.
             let own = if untried == 0 { request.take() } else { request.clone() };
             let Some(own) = own else { break };
-            let answer = self.try_host(host, own, now, deadline, untried).await;
+            let place = &self.places[host];
+            let begun = Begun::default();
+            let response = self.client.execute(place.request(own, &begun));
+            let share = u32::try_from(untried + 1).unwrap_or(u32::MAX);
+            let connect_limit =
+                (deadline.duration_since(now) / share).min(clients::CONNECT_TIMEOUT_MAX);
+            let limits = Limits { now, connect_limit, deadline };
+            let answer = self.try_host(place, response, &begun, limits).await;
             if !matches!(answer.reply, Reply::NotSent(..)) {
                 self.hosts.borrow_mut().reached(host);
                 return answer;
@@ -200,42 +205,36 @@ impl Inner {
         self.hosts.borrow_mut().pick(now, tried)
     }
 
-    /// One host's share of an attempt, from `now`; `untried` hosts are to have their share of
-    /// time after it.
+    /// One host's share of an attempt.
     async fn try_host(
         &self,
-        host: usize,
-        request: HttpRequest,
-        now: Instant,
-        deadline: Instant,
-        untried: usize,
+        place: &Place,
+        response: impl Future<Output = Result<reqwest::Response, reqwest::Error>>,
+        begun: &Begun,
+        limits: Limits,
     ) -> Answer {
-        let place = &self.places[host];
-        let begun = Begun::default();
-        let mut response = pin!(self.client.execute(place.request(request, &begun)));
-        let share = u32::try_from(untried + 1).unwrap_or(u32::MAX);
-        let connect_limit =
-            (deadline.duration_since(now) / share).min(clients::CONNECT_TIMEOUT_MAX);
+        let Limits { now, connect_limit, deadline } = limits;
+        let mut response = pin!(response);
         // One timer for both limits: until something has left it stands for the connection.
-        let mut limit = pin!(sleep_until(now + connect_limit));
+        let mut timer = pin!(sleep_until(now + connect_limit));
         let result = loop {
             tokio::select! {
                 biased;
                 result = response.as_mut() => break result,
-                () = limit.as_mut() => {}
+                () = timer.as_mut() => {}
             }
             if !begun.get() {
                 let text = format!("{}: gave up after {connect_limit:.1?}", place.authority());
                 return Reply::NotSent(NotSent::ConnectTimeout, text).into();
             }
-            if limit.deadline() >= deadline {
+            if timer.deadline() >= deadline {
                 let text = format!("{}: gave up after {:.1?}", place.authority(), self.timeout);
                 return Reply::Unanswered(Unanswered::Timeout, text).into();
             }
-            limit.as_mut().reset(deadline);
+            timer.as_mut().reset(deadline);
         };
         match result {
-            Ok(response) => answer(response, deadline).await,
+            Ok(mut response) => answer(&mut response, deadline).await,
             Err(error) => {
                 let (secure, authority) = (place.is_secure(), place.authority());
                 failure::reply(&error, begun.get(), secure, authority).into()
@@ -244,7 +243,17 @@ impl Inner {
     }
 }
 
-async fn answer(response: reqwest::Response, deadline: Instant) -> Answer {
+/// How long one host may take.
+struct Limits {
+    /// When its share begins.
+    now: Instant,
+    /// From `now` until the request begins to be sent: other hosts are to have their share.
+    connect_limit: Duration,
+    /// When the whole attempt ends.
+    deadline: Instant,
+}
+
+async fn answer(response: &mut reqwest::Response, deadline: Instant) -> Answer {
     let status = response.status();
     let retry_after = retry_after::retry_after(response.headers(), SystemTime::now);
     let keep_max = if status.is_success() { 0 } else { EXCERPT_BYTES_MAX };
