@@ -89,6 +89,15 @@ impl Properties {
         fields.map(|header| (header.name_bytes(), field(&header)))
     }
 
+    /// The headers whose names begin with `prefix`, as [`headers`](Self::headers) has them. The
+    /// others are passed over without a look at their values.
+    pub fn headers_of(&self, prefix: &str) -> impl Iterator<Item = (&[u8], Field<'_>)> {
+        let fields = self.0.headers().into_iter().flatten();
+        let fields =
+            fields.filter(move |header| header.name_bytes().starts_with(prefix.as_bytes()));
+        fields.map(|header| (header.name_bytes(), field(&header)))
+    }
+
     /// One header: of several with the same name, the last.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<Field<'_>> {
@@ -207,5 +216,23 @@ impl PropertiesBuilder {
     pub fn build(mut self) -> Properties {
         self.properties.with_headers(self.headers);
         Properties(self.properties)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_of_a_prefix_are_those_and_no_others_in_order() {
+        let properties = PropertiesBuilder::default()
+            .header("x-b", "1")
+            .header("b", "2")
+            .header("x", "3")
+            .integer_header("x-a", 4)
+            .build();
+        let found: Vec<_> = properties.headers_of("x-").collect();
+        assert_eq!(found, [(&b"x-b"[..], Field::Text(b"1")), (b"x-a", Field::Integer(4))]);
+        assert_eq!(Properties::default().headers_of("x-").count(), 0);
     }
 }

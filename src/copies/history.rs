@@ -4,6 +4,15 @@ use crate::delivery::{Field, Message};
 
 use super::headers;
 
+// Names as they stand in a message: octets.
+const ATTEMPTS: &[u8] = headers::ATTEMPTS.as_bytes();
+const TRIES: &[u8] = headers::TRIES.as_bytes();
+const FIRST_FAILURE: &[u8] = headers::FIRST_FAILURE.as_bytes();
+const DONE: &[u8] = headers::DONE.as_bytes();
+const EXCHANGE: &[u8] = headers::EXCHANGE.as_bytes();
+const ROUTING_KEY: &[u8] = headers::ROUTING_KEY.as_bytes();
+const DEAD_LETTERED_BY: &[u8] = headers::DEAD_LETTERED_BY.as_bytes();
+
 /// How a message fared before this delivery: by the headers of its copy, and as far as the broker tells.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct History {
@@ -33,22 +42,21 @@ impl History {
         let mut history = Self::default();
         let (mut exchange, mut routing_key, mut is_afresh) = (None, None, false);
         let (mut failed, mut acquired) = (None, false);
-        for (name, field) in message.properties.headers() {
-            let Ok(name) = std::str::from_utf8(name) else { continue };
+        for (name, field) in message.properties.headers_of("x-") {
             match (name, field) {
-                ("x-delivery-count", Field::Integer(count)) => failed = Some(number(count)),
-                ("x-acquired-count", Field::Integer(_)) => acquired = true,
-                (headers::ATTEMPTS, Field::Integer(count)) => history.attempts = number(count),
-                (headers::TRIES, Field::Integer(count)) => history.tries = number(count),
-                (headers::FIRST_FAILURE, Field::Timestamp(seconds)) => {
+                (b"x-delivery-count", Field::Integer(count)) => failed = Some(number(count)),
+                (b"x-acquired-count", Field::Integer(_)) => acquired = true,
+                (ATTEMPTS, Field::Integer(count)) => history.attempts = number(count),
+                (TRIES, Field::Integer(count)) => history.tries = number(count),
+                (FIRST_FAILURE, Field::Timestamp(seconds)) => {
                     history.first_failure = Some(seconds);
                 }
-                (headers::DONE, Field::Text(done)) => {
+                (DONE, Field::Text(done)) => {
                     history.done = String::from_utf8_lossy(done).into_owned();
                 }
-                (headers::EXCHANGE, Field::Text(text)) => exchange = Some(owned(text)),
-                (headers::ROUTING_KEY, Field::Text(text)) => routing_key = Some(owned(text)),
-                (headers::DEAD_LETTERED_BY, _) => is_afresh = true,
+                (EXCHANGE, Field::Text(text)) => exchange = Some(owned(text)),
+                (ROUTING_KEY, Field::Text(text)) => routing_key = Some(owned(text)),
+                (DEAD_LETTERED_BY, _) => is_afresh = true,
                 _ => {}
             }
         }
@@ -57,8 +65,12 @@ impl History {
         if is_afresh {
             (history.attempts, history.tries, history.first_failure) = (0, 0, None);
         }
-        message.exchange = exchange.unwrap_or(std::mem::take(&mut message.exchange));
-        message.routing_key = routing_key.unwrap_or(std::mem::take(&mut message.routing_key));
+        if let Some(exchange) = exchange {
+            message.exchange = exchange;
+        }
+        if let Some(routing_key) = routing_key {
+            message.routing_key = routing_key;
+        }
         history
     }
 

@@ -11,12 +11,14 @@ pub(crate) struct Tagged<'a> {
 }
 
 /// Cuts off `size` octets.
+#[inline]
 pub(crate) fn split_fixed(input: &[u8], size: usize) -> Result<(&[u8], &[u8])> {
     input.split_at_checked(size).ok_or(Error::Eof)
 }
 
 /// Cuts off what a short string holds (AMQP 0-9-1 §4.2.5.3): one octet of
 /// length and as many octets.
+#[inline]
 pub(crate) fn split_short(input: &[u8]) -> Result<(&[u8], &[u8])> {
     let (&length, rest) = input.split_first().ok_or(Error::Eof)?;
     split_measured(rest, usize::from(length))
@@ -25,6 +27,7 @@ pub(crate) fn split_short(input: &[u8]) -> Result<(&[u8], &[u8])> {
 /// Cuts off what a long string, table, array or byte array holds (AMQP 0-9-1
 /// §4.2.5.3, §4.2.5.5; RabbitMQ errata 3): four octets of length and as many
 /// octets.
+#[inline]
 pub(crate) fn split_long(input: &[u8]) -> Result<(&[u8], &[u8])> {
     let (length, rest) = input.split_first_chunk().ok_or(Error::Eof)?;
     let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| Error::Syntax)?;
@@ -32,6 +35,7 @@ pub(crate) fn split_long(input: &[u8]) -> Result<(&[u8], &[u8])> {
 }
 
 /// Cuts off as many octets as a length before them said.
+#[inline]
 pub(crate) fn split_measured(input: &[u8], length: usize) -> Result<(&[u8], &[u8])> {
     input.split_at_checked(length).ok_or(Error::Syntax)
 }
@@ -40,6 +44,7 @@ pub(crate) fn split_measured(input: &[u8], length: usize) -> Result<(&[u8], &[u8
 ///
 /// Beyond that table: `L` is 64 bits, as RabbitMQ's own parser has it, and `U`
 /// 16 bits, as AMQP 0-9-1 §4.2.1 has it.
+#[inline]
 pub(crate) fn split_tagged(input: &[u8]) -> Result<(Tagged<'_>, &[u8])> {
     let (&tag, rest) = input.split_first().ok_or(Error::Eof)?;
     let (payload, rest) = match tag {

@@ -19,6 +19,7 @@ impl<'a, 'de> Counted<'a, 'de> {
 impl<'de> SeqAccess<'de> for Counted<'_, 'de> {
     type Error = Error;
 
+    #[inline]
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>> {
         if self.left == 0 {
             return Ok(None);

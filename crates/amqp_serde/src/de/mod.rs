@@ -42,6 +42,7 @@ impl<'de> Deserializer<'de> {
     }
 
     /// Keeps the second half of what was cut, and gives out the first.
+    #[inline]
     fn advance<T>(&mut self, cut: (T, &'de [u8])) -> T {
         let (value, rest) = cut;
         self.input = rest;
@@ -49,11 +50,13 @@ impl<'de> Deserializer<'de> {
         value
     }
 
+    #[inline]
     fn array<const SIZE: usize>(&mut self) -> Result<[u8; SIZE]> {
         let (array, rest) = self.input.split_first_chunk().ok_or(Error::Eof)?;
         Ok(self.advance((*array, rest)))
     }
 
+    #[inline]
     fn octet(&mut self) -> Result<u8> {
         self.array().map(u8::from_be_bytes)
     }
@@ -66,11 +69,13 @@ impl<'de> Deserializer<'de> {
         Ok(self.advance(cut))
     }
 
+    #[inline]
     fn short(&mut self) -> Result<&'de [u8]> {
         let cut = split_short(self.input)?;
         Ok(self.advance(cut))
     }
 
+    #[inline]
     fn long(&mut self) -> Result<&'de [u8]> {
         let cut = split_long(self.input)?;
         Ok(self.advance(cut))
@@ -85,6 +90,7 @@ impl<'de> Deserializer<'de> {
 
 macro_rules! numbers {
     ($($deserialize:ident $visit:ident $number:ty;)+) => {$(
+        #[inline]
         fn $deserialize<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
             visitor.$visit(<$number>::from_be_bytes(self.array()?))
         }
@@ -105,18 +111,21 @@ impl<'de> de::Deserializer<'de> for &mut Deserializer<'de> {
         deserialize_f64 visit_f64 f64;
     }
 
+    #[inline]
     fn deserialize_u8<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
         let number = self.octet()?;
         self.length = Some(number.into());
         visitor.visit_u8(number)
     }
 
+    #[inline]
     fn deserialize_u32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
         let number = self.array().map(u32::from_be_bytes)?;
         self.length = Some(number);
         visitor.visit_u32(number)
     }
 
+    #[inline]
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
         visitor.visit_bool(self.octet()? != 0)
     }
@@ -146,6 +155,7 @@ impl<'de> de::Deserializer<'de> for &mut Deserializer<'de> {
         visitor.visit_byte_buf(self.measured()?.to_owned())
     }
 
+    #[inline]
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
         visitor.visit_some(self)
     }
@@ -162,6 +172,7 @@ impl<'de> de::Deserializer<'de> for &mut Deserializer<'de> {
         visitor.visit_unit()
     }
 
+    #[inline]
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
         name: &'static str,
@@ -183,6 +194,7 @@ impl<'de> de::Deserializer<'de> for &mut Deserializer<'de> {
         Bounded::new(self.measured()?).finish(|bounded| visitor.visit_map(bounded))
     }
 
+    #[inline]
     fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value> {
         visitor.visit_seq(Counted::new(self, len))
     }
@@ -196,6 +208,7 @@ impl<'de> de::Deserializer<'de> for &mut Deserializer<'de> {
         visitor.visit_seq(Counted::new(self, len))
     }
 
+    #[inline]
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _name: &'static str,

@@ -18,6 +18,7 @@ macro_rules! one_after_the_other {
             type Ok = ();
             type Error = Error;
 
+            #[inline]
             fn $method<T>(&mut self, $(_: $key,)? value: &T) -> Result<()>
             where
                 T: Serialize + ?Sized,
@@ -25,6 +26,7 @@ macro_rules! one_after_the_other {
                 value.serialize(&mut **self)
             }
 
+            #[inline]
             fn end(self) -> Result<()> {
                 Ok(())
             }

@@ -43,6 +43,7 @@ pub struct Serializer<'a, W: BufMut> {
 }
 
 impl<W: BufMut> Serializer<'_, W> {
+    #[inline]
     fn put(&mut self, octets: &[u8]) -> Result<()> {
         if self.output.remaining_mut() < octets.len() {
             return Err(Error::custom("no room left in the buffer"));
@@ -55,6 +56,7 @@ impl<W: BufMut> Serializer<'_, W> {
 
 macro_rules! numbers {
     ($($serialize:ident $number:ty;)+) => {$(
+        #[inline]
         fn $serialize(self, number: $number) -> Result<()> {
             self.put(&number.to_be_bytes())
         }
@@ -88,6 +90,7 @@ where
         serialize_f64 f64;
     }
 
+    #[inline]
     fn serialize_bool(self, flag: bool) -> Result<()> {
         self.put(&[u8::from(flag)])
     }
@@ -100,14 +103,17 @@ where
         self.put(text.as_bytes())
     }
 
+    #[inline]
     fn serialize_bytes(self, octets: &[u8]) -> Result<()> {
         self.put(octets)
     }
 
+    #[inline]
     fn serialize_none(self) -> Result<()> {
         Ok(())
     }
 
+    #[inline]
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<()> {
         value.serialize(self)
     }

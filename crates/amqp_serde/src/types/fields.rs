@@ -16,6 +16,7 @@ pub struct Field<'a> {
 
 impl<'a> Field<'a> {
     /// The octets of the name.
+    #[inline]
     #[must_use]
     pub fn name_bytes(&self) -> &'a [u8] {
         self.name
@@ -28,12 +29,14 @@ impl<'a> Field<'a> {
     }
 
     /// The value's tag (AMQP 0-9-1 §4.2.1, RabbitMQ errata 3).
+    #[inline]
     #[must_use]
     pub fn tag(&self) -> u8 {
         self.value.tag
     }
 
     /// The value's octets, without tag and length.
+    #[inline]
     #[must_use]
     pub fn value_bytes(&self) -> &'a [u8] {
         self.value.payload
@@ -76,6 +79,7 @@ impl<'a> Fields<'a> {
 
     /// What has not been handed out: after the last field, the octets that are
     /// not understood.
+    #[inline]
     #[must_use]
     pub fn rest(&self) -> &'a [u8] {
         self.rest
@@ -85,6 +89,7 @@ impl<'a> Fields<'a> {
 impl<'a> Iterator for Fields<'a> {
     type Item = Field<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Field<'a>> {
         if self.depth >= DEPTH_MAX {
             return None;
