@@ -6,6 +6,9 @@
 //! nothing of how long things take.
 
 #[cfg(test)]
+mod acks;
+
+#[cfg(test)]
 mod breaker;
 
 #[cfg(test)]
