@@ -71,15 +71,33 @@ async fn a_server_that_only_speaks_http1_answers_garbage() {
     assert!(matches!(answer.reply, Reply::Unanswered(Unanswered::Garbage, _)), "{answer:?}");
 }
 
+const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
+const PING: u8 = 6;
 const GOAWAY: u8 = 7;
+
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
 
 /// A frame without flags (RFC 9113, section 4.1).
 fn frame(kind: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    flagged(kind, 0, stream, payload)
+}
+
+fn flagged(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    [&length[1..], &[kind, 0], &stream.to_be_bytes(), payload].concat()
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// Reads one frame and gives its head and payload.
+async fn read_frame(stream: &mut TcpStream) -> ([u8; 9], Vec<u8>) {
+    let mut head = [0; 9];
+    stream.read_exact(&mut head).await.unwrap();
+    let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+    stream.read_exact(&mut payload).await.unwrap();
+    (head, payload)
 }
 
 /// Greets the client and reads until its request's headers are there; gives their stream.
@@ -88,10 +106,7 @@ async fn read_headers(stream: &mut TcpStream) -> u32 {
     stream.read_exact(&mut preface).await.unwrap();
     stream.write_all(&frame(SETTINGS, 0, &[])).await.unwrap();
     loop {
-        let mut head = [0; 9];
-        stream.read_exact(&mut head).await.unwrap();
-        let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
-        stream.read_exact(&mut payload).await.unwrap();
+        let (head, _) = read_frame(stream).await;
         if head[3] == HEADERS {
             return u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
         }
@@ -141,4 +156,32 @@ async fn a_server_that_goes_away_is_a_reset_and_the_next_request_connects_anew()
         let (answer, ()) = tokio::join!(send(&backend, body), serve);
         assert!(matches!(answer.reply, Reply::Unanswered(Unanswered::Reset, _)), "{answer:?}");
     }
+}
+
+#[tokio::test]
+async fn an_empty_reply_whose_end_comes_later_is_not_cut_off() {
+    let listener = listen().await;
+    let backend = backend(&listener);
+    let serve = async {
+        let mut stream = accept(&listener).await;
+        let id = read_headers(&mut stream).await;
+        // `:status: 200` and `content-length: 0` (RFC 7541, appendix A: 8 and 28).
+        let head = [0x88, 0x0f, 0x0d, 0x01, b'0'];
+        stream.write_all(&flagged(HEADERS, END_HEADERS, id, &head)).await.unwrap();
+        // Each is answered, so that the client has had its time to look at the head.
+        for _ in 0..5 {
+            stream.write_all(&frame(PING, 0, b"are you?")).await.unwrap();
+            loop {
+                let (head, payload) = read_frame(&mut stream).await;
+                assert_ne!(head[3], RST_STREAM, "the stream was cut off");
+                if head[3] == PING && payload == b"are you?" {
+                    break;
+                }
+            }
+        }
+        stream.write_all(&flagged(DATA, END_STREAM, id, &[])).await.unwrap();
+        stream
+    };
+    let (answer, _stream) = tokio::join!(send(&backend, "body"), serve);
+    assert_eq!(status(&answer.reply), Some(200));
 }
