@@ -4,12 +4,13 @@
 
 use std::fmt::Write;
 
-use crate::report::{Column, Report, Row};
+use crate::report::{Column, Report};
 use crate::stats::Figures;
 
 const WIDTH: usize = 760;
 const NAMES_WIDTH: usize = 128;
-const VALUES_WIDTH: usize = 92;
+const VALUES_WIDTH: usize = 70;
+const RATIOS_WIDTH: usize = 56;
 const BAR_HEIGHT: usize = 16;
 const ROW_HEIGHT: usize = 26;
 const HEAD_HEIGHT: usize = 52;
@@ -21,7 +22,8 @@ text { font: 13px system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-s
 .title { font-size: 17px; font-weight: 600 }
 .measure { font-weight: 600 }
 .name { text-anchor: end }
-.value { font-variant-numeric: tabular-nums }
+.value { text-anchor: end; font-variant-numeric: tabular-nums }
+.ratio { text-anchor: end; font-variant-numeric: tabular-nums; fill: #59636e }
 .ours text { font-weight: 600 }
 .soft { fill: #59636e }
 .track { fill: #8c959f; opacity: .13 }
@@ -31,7 +33,7 @@ text { font: 13px system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-s
 .spread { stroke: #1f2328; stroke-width: 1.5; opacity: .6 }
 @media (prefers-color-scheme: dark) {
   text { fill: #e6edf3 }
-  .soft { fill: #9198a1 }
+  .soft, .ratio { fill: #9198a1 }
   .bar { fill: #7d8590 }
   .ours .bar { fill: #3fb68b }
   .baseline .bar { fill: #6f9bd8 }
@@ -39,9 +41,10 @@ text { font: 13px system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-s
 }
 </style>";
 
-/// The chart. Medians are bars, least and most a thin line over them.
+/// The chart: how many times the baseline's a figure is stands beside it. Medians are bars, least and most a thin line over them.
 pub fn svg(report: &Report) -> String {
-    let drawn: Vec<_> = report.columns.iter().filter(|column| column.is_drawn).collect();
+    let drawn: Vec<_> =
+        report.columns.iter().filter_map(|column| Some((column, column.drawn_as?))).collect();
     let panel_height = PANEL_HEAD_HEIGHT + report.rows.len() * ROW_HEIGHT;
     let height = HEAD_HEIGHT + drawn.len() * (panel_height + PANEL_GAP);
     let mut text = format!(
@@ -51,8 +54,9 @@ pub fn svg(report: &Report) -> String {
     );
     put(&mut text, "title", 12, 26, report.scenario);
     put(&mut text, "soft", 12, 46, &short(&report.setting));
-    for (number, column) in drawn.into_iter().enumerate() {
+    for (number, (column, head)) in drawn.into_iter().enumerate() {
         let top = HEAD_HEIGHT + number * (panel_height + PANEL_GAP);
+        put(&mut text, "measure", 12, top + 22, head);
         panel(&mut text, report, column, top);
     }
     text.push_str("</svg>\n");
@@ -60,7 +64,6 @@ pub fn svg(report: &Report) -> String {
 }
 
 fn panel(text: &mut String, report: &Report, column: &Column, top: usize) {
-    put(text, "measure", 12, top + 22, column.head);
     let most = report.rows.iter().filter_map(|row| row.figures(column.key)?.most());
     let full = most.fold(f64::MIN_POSITIVE, f64::max);
     for (number, row) in report.rows.iter().enumerate() {
@@ -75,15 +78,19 @@ fn panel(text: &mut String, report: &Report, column: &Column, top: usize) {
         put(text, "name", NAMES_WIDTH - 10, middle, &row.name);
         if let Some(figures) = row.figures(column.key) {
             bar(text, figures, full, y);
-            let value = value(report, row, column);
-            put(text, "value", WIDTH - VALUES_WIDTH - 24, middle, &value);
+            let median = figures.median().unwrap_or(f64::NAN);
+            let value = format!("{median:.decimals$}", decimals = column.decimals);
+            put(text, "value", WIDTH - RATIOS_WIDTH - 12, middle, &value);
+        }
+        if let Some(ratio) = report.ratio(row, column.key).filter(|_| column.has_ratio) {
+            put(text, "ratio", WIDTH - 12, middle, &format!("× {ratio:.2}"));
         }
         text.push_str("</g>\n");
     }
 }
 
 fn bar(text: &mut String, figures: &Figures, full: f64, y: usize) {
-    let room = (WIDTH - NAMES_WIDTH - VALUES_WIDTH - 36) as f64;
+    let room = (WIDTH - NAMES_WIDTH - VALUES_WIDTH - RATIOS_WIDTH - 24) as f64;
     let x = |figure: f64| NAMES_WIDTH as f64 + figure / full * room;
     let (Some(median), Some(least), Some(most)) =
         (figures.median(), figures.least(), figures.most())
@@ -102,18 +109,6 @@ fn bar(text: &mut String, figures: &Figures, full: f64, y: usize) {
     if most > least {
         let (least, most, middle) = (x(least), x(most), y + BAR_HEIGHT / 2);
         writeln!(text, "<path class=\"spread\" d=\"M{least:.1} {middle}H{most:.1}\"/>").ok();
-    }
-}
-
-/// The median, and what it is of the baseline's.
-fn value(report: &Report, row: &Row, column: &Column) -> String {
-    let Some(median) = row.median(column.key) else {
-        return String::new();
-    };
-    let figure = format!("{median:.decimals$}", decimals = column.decimals);
-    match report.ratio(row, column.key).filter(|_| column.has_ratio) {
-        Some(ratio) => format!("{figure}  ×{ratio:.2}"),
-        None => figure,
     }
 }
 

@@ -14,21 +14,21 @@ pub struct Column {
     pub decimals: usize,
     /// Also told as a multiple of the baseline's.
     pub has_ratio: bool,
-    /// Shown in the chart.
-    pub is_drawn: bool,
+    /// Shown in the chart, under this heading.
+    pub drawn_as: Option<&'static str>,
 }
 
 impl Column {
     pub const fn new(key: &'static str, head: &'static str, decimals: usize) -> Column {
-        Column { key, head, decimals, has_ratio: false, is_drawn: false }
+        Column { key, head, decimals, has_ratio: false, drawn_as: None }
     }
 
     pub const fn with_ratio(self) -> Column {
         Column { has_ratio: true, ..self }
     }
 
-    pub const fn drawn(self) -> Column {
-        Column { is_drawn: true, ..self }
+    pub const fn drawn(self, head: &'static str) -> Column {
+        Column { drawn_as: Some(head), ..self }
     }
 }
 

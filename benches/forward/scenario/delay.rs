@@ -21,9 +21,13 @@ const ARRIVAL_MAX: Duration = Duration::from_secs(30);
 const CONTESTANTS: [&str; 5] = ["daemon", "floor", "plain", "hyper", "peers"];
 
 const COLUMNS: [Column; 5] = [
-    Column::new("p50", "p50 ms", 3).with_ratio().drawn(),
+    Column::new("p50", "p50 ms", 3)
+        .with_ratio()
+        .drawn("milliseconds, half of all messages take less"),
     Column::new("p90", "p90 ms", 3),
-    Column::new("p99", "p99 ms", 3).with_ratio().drawn(),
+    Column::new("p99", "p99 ms", 3)
+        .with_ratio()
+        .drawn("milliseconds, 99 of 100 messages take less"),
     Column::new("p99.9", "p99.9 ms", 3),
     Column::new("own_cpu", "CPU-s/100k", 2),
 ];

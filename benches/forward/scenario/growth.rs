@@ -1,7 +1,9 @@
 //! Whether a message costs the same when there is more of everything.
 //!
-//! Messages are published once all agents consume, so that no start is measured with them.
+//! Messages are published once all agents consume, and measured once they have opened the
+//! connections that they need, so that no start is measured with them. All agents are busy then.
 
+use std::thread;
 use std::time::Duration;
 
 use super::Ground;
@@ -17,13 +19,19 @@ use crate::report::{Column, Report, Row};
 const ROUNDS: usize = 3;
 const MESSAGES: u64 = 60_000;
 const BODY_BYTES: usize = 256;
-/// Before this share of the messages nothing is measured, and nothing behind the other.
-const WARM_UP_SHARE: f64 = 0.1;
+/// Behind this share of the messages nothing is measured: queues run out one after the other.
 const END_SHARE: f64 = 0.98;
+/// The least that is published before anything is measured, and windows of all agents.
+const WARM_UP_MESSAGES: u64 = 6_000;
+const WARM_UP_WINDOWS: u64 = 2;
+/// Of each of many agents. A thousand times 50 would be more connections than a process may have.
+const AGENTS_WINDOW: u16 = 10;
 const ARRIVAL_MAX: Duration = Duration::from_mins(2);
 
 const COLUMNS: [Column; 3] = [
-    Column::new("own_cpu", "CPU-s per 100k requests", 2).with_ratio().drawn(),
+    Column::new("own_cpu", "CPU-s per 100k requests", 2)
+        .with_ratio()
+        .drawn("CPU seconds of its own for 100,000 requests"),
     Column::new("resident", "RSS MiB", 1),
     Column::new("connections", "connections to the sink", 0),
 ];
@@ -37,22 +45,28 @@ struct Size {
 /// More agents, larger windows, more backends for each message: a table for each.
 pub fn growth(ground: &Ground) -> Result<Vec<Report>, Failure> {
     let window = ground.window();
-    let agents = [1, 10, 100, 1000]
-        .map(|agents| (format!("{agents} agents"), Size { agents, window, backends: 1 }));
+    let agents = [1, 10, 100, 1000].map(|agents| {
+        (number_of(agents, "agent"), Size { agents, window: AGENTS_WINDOW, backends: 1 })
+    });
     let windows = [10, 50, 200, 1000]
         .map(|window| (format!("window {window}"), Size { agents: 1, window, backends: 1 }));
     let backends = [1, 2, 4, 8]
-        .map(|backends| (format!("{backends} backends"), Size { agents: 1, window, backends }));
+        .map(|backends| (number_of(backends, "backend"), Size { agents: 1, window, backends }));
     Ok(vec![
-        grow(ground, "growth-agents", agents)?,
-        grow(ground, "growth-window", windows)?,
-        grow(ground, "growth-backends", backends)?,
+        grow(ground, "growth-agents", &format!("window {AGENTS_WINDOW} for each agent"), agents)?,
+        grow(ground, "growth-window", "one agent", windows)?,
+        grow(ground, "growth-backends", &format!("one agent of window {window}"), backends)?,
     ])
+}
+
+fn number_of(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 fn grow(
     ground: &Ground,
     scenario: &'static str,
+    what: &str,
     sizes: [(String, Size); 4],
 ) -> Result<Report, Failure> {
     let daemon = ground.daemon()?;
@@ -67,9 +81,7 @@ fn grow(
     Ok(Report {
         scenario,
         setting: format!(
-            "The daemon alone, {messages} requests of {BODY_BYTES} bytes over all agents, window \
-             {} for each of them unless another is named; {}.",
-            ground.window(),
+            "The daemon, {what}: {messages} requests of {BODY_BYTES} bytes in all; {}.",
             ground.setting(rounds)
         ),
         subject: "case",
@@ -89,26 +101,32 @@ fn turn(
     let sink = Receipts::start(Manner::default())?;
     let queues = queue_names(size.agents);
     let fleet = Fleet::start(broker, daemon, &sink.url(), queues, size.window, size.backends)?;
-    let requests = load.messages * size.backends as u64;
-    let share = |share: f64| (requests as f64 * share) as u64;
-    let (begin, end) = std::thread::scope(|scope| {
+    let per_message = size.backends as u64;
+    let all_windows = size.agents as u64 * u64::from(size.window);
+    let warm_up = Load { messages: WARM_UP_MESSAGES.max(all_windows * WARM_UP_WINDOWS), ..load };
+    load::publish(&broker.url, fleet.queues(), warm_up)?;
+    let before = warm_up.messages * per_message;
+    if sink.await_number(before, ARRIVAL_MAX)?.is_none() {
+        return Err("the first messages do not come".into());
+    }
+    let begin = fleet.usage();
+    let requests = load.messages * per_message;
+    let nearly = before + (requests as f64 * END_SHARE) as u64;
+    let end = thread::scope(|scope| {
         let publishing = scope.spawn(|| load::publish(&broker.url, fleet.queues(), load));
-        let begin = sink.await_number(share(WARM_UP_SHARE), ARRIVAL_MAX)?;
-        let begin = begin.map(|count| (count, fleet.usage()));
-        let end = sink.await_number(share(END_SHARE), ARRIVAL_MAX)?;
-        let end = end.map(|count| (count, fleet.usage()));
+        let count = sink.await_number(nearly, ARRIVAL_MAX)?;
+        let end = count.map(|count| (count, fleet.usage()));
         publishing.join().map_err(|_| "the publisher failed")??;
-        Ok::<_, Failure>((begin, end))
+        Ok::<_, Failure>(end)
     })?;
-    let all = sink.await_number(requests, ARRIVAL_MAX)?;
+    let all = sink.await_number(before + requests, ARRIVAL_MAX)?;
     fleet.stop()?;
-    let (Some(begin), Some(end), Some(_)) = (begin, end, all) else {
+    let (Some((count, end)), Some(_)) = (end, all) else {
         return Err("not all messages came in time".into());
     };
-    let received = end.0.received - begin.0.received;
-    let own_cpu = (end.1.cpu_s - begin.1.cpu_s) / received as f64 * 1e5;
+    let own_cpu = (end.cpu_s - begin.cpu_s) / (count.received - before) as f64 * 1e5;
     row.push("own_cpu", own_cpu);
-    row.push("resident", end.1.resident_kib as f64 / 1024.0);
-    row.push("connections", end.0.connections as f64);
+    row.push("resident", end.resident_kib as f64 / 1024.0);
+    row.push("connections", count.connections as f64);
     Ok(format!("{own_cpu:.2} CPU-s per 100k requests"))
 }

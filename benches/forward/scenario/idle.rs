@@ -20,7 +20,7 @@ const WATCHED_MS: u64 = 20_000;
 const COLUMNS: [Column; 5] = [
     Column::new("one", "RSS MiB with one", 1),
     Column::new("all", "RSS MiB with all", 1),
-    Column::new("each", "KiB for each more", 1).drawn(),
+    Column::new("each", "KiB for each more", 1).drawn("KiB resident for each agent more"),
     Column::new("own_share", "CPU, % of a core", 2),
     Column::new("broker_share", "broker CPU, %", 2),
 ];

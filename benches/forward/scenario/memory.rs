@@ -16,9 +16,10 @@ const LARGE: Load = Load { messages: 400, body_bytes: 1024 * 1024 };
 const LATE: &str = "1:500ms";
 
 const COLUMNS: [Column; 5] = [
-    Column::new("busy", "RSS MiB, 256 B", 1).drawn(),
+    Column::new("busy", "RSS MiB, 256 B", 1).drawn("MiB resident, small messages"),
     Column::new("busy_peak", "peak MiB, 256 B", 1),
-    Column::new("full_peak", "peak MiB, 1 MiB and slow", 1),
+    Column::new("full_peak", "peak MiB, 1 MiB and slow", 1)
+        .drawn("MiB at most, window full of messages of 1 MiB"),
     Column::new("bound", "base + window × message × 2", 1),
     Column::new("of_bound", "share of that", 2),
 ];

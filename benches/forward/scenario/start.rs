@@ -13,7 +13,7 @@ const ROUNDS: usize = 5;
 pub const AGENTS: usize = 1000;
 
 const COLUMNS: [Column; 4] = [
-    Column::new("start", "until all consume, s", 2).drawn(),
+    Column::new("start", "until all consume, s", 2).drawn("seconds until all consume"),
     Column::new("own_cpu", "CPU-s", 2),
     Column::new("broker_cpu", "broker CPU-s", 2),
     Column::new("peak", "peak MiB", 1),

@@ -15,8 +15,10 @@ const SECONDS_MAX: u64 = 30;
 const CONTESTANTS: [&str; 6] = ["daemon", "floor", "plain", "coalesced", "hyper", "peers"];
 
 const COLUMNS: [Column; 6] = [
-    Column::new("rate", "msg/s", 0).with_ratio().drawn(),
-    Column::new("own_cpu", "CPU-s/100k", 2).with_ratio().drawn(),
+    Column::new("rate", "msg/s", 0).with_ratio().drawn("messages a second (more is better)"),
+    Column::new("own_cpu", "CPU-s/100k", 2)
+        .with_ratio()
+        .drawn("CPU seconds of its own for 100,000 messages (less is better)"),
     Column::new("broker_cpu", "broker CPU-s/100k", 2),
     Column::new("sink_cpu", "sink CPU-s/100k", 2),
     Column::new("resident", "RSS MiB", 1),

@@ -14,7 +14,6 @@ pub enum Request {
     /// A message; when it was published, if its body says so.
     Message {
         stamp: Option<u64>,
-        wants_json: bool,
     },
     Await(u64),
     Stats,
@@ -49,7 +48,6 @@ pub struct Connection {
     unread: Vec<u8>,
     stage: Stage,
     stamp: Vec<u8>,
-    wants_json: bool,
     waits_to_write: bool,
 }
 
@@ -63,7 +61,6 @@ impl Connection {
             unread: Vec::new(),
             stage: Stage::Head,
             stamp: Vec::with_capacity(STAMP_BYTES),
-            wants_json: false,
             waits_to_write: false,
         }
     }
@@ -116,7 +113,6 @@ impl Connection {
             return (head.length, Some(question(head.method, head.path)));
         }
         self.stamp.clear();
-        self.wants_json = head.path.ends_with(b"/json");
         if head.is_chunked {
             self.stage = Stage::ChunkSize;
         } else if head.body_bytes == 0 {
@@ -172,7 +168,7 @@ impl Connection {
 
     fn complete(&mut self) -> Request {
         self.stage = Stage::Head;
-        Request::Message { stamp: stamp_of(&self.stamp), wants_json: self.wants_json }
+        Request::Message { stamp: stamp_of(&self.stamp) }
     }
 
     /// Writes what is to be written; false when the connection is of no more use.
