@@ -18,6 +18,7 @@ mod directory;
 pub mod duration;
 pub mod error;
 mod interpolate;
+mod kept;
 mod main_file;
 pub mod place;
 mod read;
