@@ -27,10 +27,9 @@ pub(super) fn without_conflicts(
         report.judge(candidate.file);
         let others = kept.concerned_by(candidate);
         // One conflict of each kind says enough.
-        let conflicts =
-            [same_name, same_queue, same_exchange, same_copies, takes_copies].map(|conflict| {
-                others.iter().any(|other| conflict(candidate, &enabled[*other], report))
-            });
+        let conflicts = CONFLICTS.map(|conflict| {
+            others.iter().any(|other| conflict(candidate, &enabled[*other], report))
+        });
         if conflicts == [false; 5] {
             kept.add(place, candidate);
         }
