@@ -5,6 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+
 /// One life of it, with a folder for its files.
 pub struct Daemon {
     child: Child,
@@ -37,10 +39,25 @@ impl Daemon {
         Ok(Self { child, folder: folder.to_owned() })
     }
 
+    /// Does something while the daemon stands still, so that it finds all of it at once: how much
+    /// it finds each time it looks decides how often it looks.
+    pub fn while_stopped(&self, act: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        self.send(Signal::STOP)?;
+        let told = waitpid(Some(Pid::from_child(&self.child)), WaitOptions::UNTRACED)?;
+        if !told.is_some_and(|(_, status)| status.stopped()) {
+            return Err(io::Error::other("the daemon has ended early"));
+        }
+        act()?;
+        self.send(Signal::CONT)
+    }
+
     /// Asks it to end.
-    pub fn ask_to_end(&mut self) -> io::Result<()> {
-        let sent = Command::new("kill").arg(self.child.id().to_string()).status()?;
-        if sent.success() { Ok(()) } else { Err(io::Error::other("the daemon has ended early")) }
+    pub fn ask_to_end(&self) -> io::Result<()> {
+        self.send(Signal::TERM)
+    }
+
+    fn send(&self, signal: Signal) -> io::Result<()> {
+        Ok(kill_process(Pid::from_child(&self.child), signal)?)
     }
 
     /// Waits for its end, and returns what callgrind wrote.

@@ -101,7 +101,7 @@ fn run_through(program: &Path, case: &Case, messages: u32) -> io::Result<Costs> 
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("instructions").join(case.name);
     let (broker, backend) = (Broker::listen()?, Backend::listen()?);
     let agent = case.agent(broker.address(), backend.address());
-    let mut daemon = Daemon::start(program, &folder, &agent)?;
+    let daemon = Daemon::start(program, &folder, &agent)?;
     let said = |error: io::Error| {
         let text = format!("{}: {error}; see {}", case.name, folder.join("daemon.log").display());
         io::Error::new(error.kind(), text)
@@ -111,7 +111,8 @@ fn run_through(program: &Path, case: &Case, messages: u32) -> io::Result<Costs> 
     for _ in 0..messages / case.window {
         consumer.deliver(&message, case.window).map_err(said)?;
         let requests = backend.requests(case.window).map_err(said)?;
-        backend::reply(requests, case.status).map_err(said)?;
+        let reply = || backend::reply(requests, case.status);
+        if case.window == 1 { reply() } else { daemon.while_stopped(reply) }.map_err(said)?;
         consumer.await_settlements().map_err(said)?;
     }
     daemon.ask_to_end().map_err(said)?;
