@@ -61,8 +61,8 @@ fn run(arguments: &Arguments) -> io::Result<ExitCode> {
     let program = arguments.daemon.canonicalize()?;
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/instructions/recorded.toml");
     let records = match arguments.wish {
-        // What is written anew need not be read.
-        Wish::Record => Records::default(),
+        // What is written anew may be spoilt.
+        Wish::Record => Records::read(&file).unwrap_or_default(),
         Wish::Tell | Wish::Check | Wish::Profile => Records::read(&file)?,
     };
     let tools = recorded::tools();
