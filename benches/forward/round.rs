@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::Failure;
 use crate::broker::{Broker, queue_names};
+use crate::clock::pause_ms;
 use crate::contestant::{Contestant, Job, Running};
 use crate::load::{self, Load};
 use crate::measure::{Usage, usage};
@@ -16,6 +17,8 @@ const END_SHARE: f64 = 0.98;
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How long a contestant may take before the first message.
 const START_S_MAX: u64 = 60;
+const EMPTY_MS_MAX: u64 = 5_000;
+const EMPTY_LOOK_MS: u64 = 50;
 
 /// What a round is made of.
 #[derive(Debug, Clone)]
@@ -66,7 +69,7 @@ pub fn run(broker: &Broker, contestant: &Contestant, course: &Course) -> Result<
         backends: 1,
     };
     let running = contestant.start(&job)?;
-    let lap = measure(broker, course, &sink, running);
+    let lap = measure(broker, course, &queues, &sink, running);
     let left = load::left(&broker.url, &queues);
     load::clear(&broker.url, &queues)?;
     Ok(Lap { left: left? as f64, ..lap? })
@@ -75,6 +78,7 @@ pub fn run(broker: &Broker, contestant: &Contestant, course: &Course) -> Result<
 fn measure(
     broker: &Broker,
     course: &Course,
+    queues: &[String],
     sink: &Receipts,
     mut running: Running,
 ) -> Result<Lap, Failure> {
@@ -97,6 +101,9 @@ fn measure(
     if !is_cut_short && wait_for(sink, &mut running, requests, course.seconds_max)?.is_none() {
         return Err(format!("the last messages do not come:\n{}", running.last_words()).into());
     }
+    if !is_cut_short {
+        wait_until_empty(broker, queues)?;
+    }
     let last_words = running.last_words();
     if !running.stop()? {
         return Err(format!("it does not end in good order:\n{last_words}").into());
@@ -115,6 +122,17 @@ fn measure(
         left: 0.0,
         is_cut_short,
     })
+}
+
+/// As many requests as messages may be fewer messages, where one came twice.
+fn wait_until_empty(broker: &Broker, queues: &[String]) -> Result<(), Failure> {
+    for _ in 0..EMPTY_MS_MAX / EMPTY_LOOK_MS {
+        if load::left(&broker.url, queues)? == 0 {
+            break;
+        }
+        pause_ms(EMPTY_LOOK_MS);
+    }
+    Ok(())
 }
 
 /// Waits for so many requests, as long as the contestant lives.

@@ -7,6 +7,7 @@ use crate::load::Load;
 use crate::receipts::Manner;
 use crate::report::{Column, Report, Row};
 use crate::round::{self, Course, Lap};
+use crate::stats::Figures;
 
 const ROUNDS: usize = 5;
 const MESSAGES: u64 = 60_000;
@@ -69,9 +70,10 @@ fn compare(
 ) -> Result<Report, Failure> {
     let contestants = cases(ground.contestants(usual)?);
     let rounds = ground.options.rounds(ROUNDS);
-    let rows = alternate(scenario, rounds, &contestants, |contestant, row| {
+    let mut rows = alternate(scenario, rounds, &contestants, |contestant, row| {
         Ok(enter(row, &round::run(ground.broker, contestant, course)?))
     });
+    rows.iter_mut().for_each(remark);
     let setting = format!(
         "{} messages of {} bytes in {}, window {}; {}{}.",
         course.load.messages,
@@ -103,18 +105,26 @@ fn enter(row: &mut Row, lap: &Lap) -> String {
     row.push("sink_cpu", lap.sink_cpu);
     row.push("resident", lap.resident_mib);
     row.push("peak", lap.peak_mib);
-    row.push("left", lap.left);
     row.push("repeated", lap.repeated);
     if lap.is_cut_short {
         row.note(format!("cut short after {SECONDS_MAX} s of a round"));
-    } else if lap.left > 0.0 {
-        row.note(format!("left {} messages in the queue after a clean stop", lap.left));
-    }
-    if lap.repeated > 0.0 {
-        row.note(format!("made {} requests more than there were messages", lap.repeated));
+    } else {
+        row.push("left", lap.left);
     }
     format!(
         "{:.0} msg/s, {:.2} CPU-s/100k, broker {:.2}, sink {:.2}, {:.1} MiB",
         lap.messages_per_s, lap.own_cpu, lap.broker_cpu, lap.sink_cpu, lap.resident_mib
     )
+}
+
+/// What should not be: messages that were not settled, or were told of twice.
+fn remark(row: &mut Row) {
+    let most = |key| row.figures(key).and_then(Figures::most).unwrap_or(0.0);
+    let (left, repeated) = (most("left"), most("repeated"));
+    if left > 0.0 {
+        row.note(format!("left up to {left} messages in the queue after a clean stop"));
+    }
+    if repeated > 0.0 {
+        row.note(format!("made up to {repeated} requests more than there were messages"));
+    }
 }
