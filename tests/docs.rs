@@ -10,12 +10,13 @@ use std::path::{Path, PathBuf};
 
 use amqp_agentd::config::{Environment, Paths, load, load_agent_text};
 
-const DOCUMENTS: [&str; 5] = [
+const DOCUMENTS: [&str; 6] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "crates/amqp_serde/README.md",
+    "docs/performance.md",
 ];
 
 /// Where the keys of each spec stand in the README: part of a heading, and what goes before a key.
