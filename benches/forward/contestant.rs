@@ -6,10 +6,11 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::Failure;
+use crate::children;
 use crate::clock::pause_ms;
 use crate::daemon;
 use crate::measure::{Usage, usage};
@@ -114,6 +115,7 @@ impl Contestant {
         let log = File::create(directory.path().join("log"))?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
         let child = command.spawn()?;
+        children::started(child.id());
         Ok(Running { child, directory, has_ended: false })
     }
 }
@@ -197,9 +199,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         // A child of its own may have outlived it.
-        if let Some(pid) = self.pid() {
-            kill_process_group(pid, Signal::KILL).ok();
-        }
+        children::kill(self.child.id());
         if !self.has_ended {
             self.child.wait().ok();
         }

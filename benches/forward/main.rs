@@ -18,6 +18,7 @@ mod amqp;
 mod arguments;
 mod broker;
 mod chart;
+mod children;
 mod clock;
 mod contestant;
 mod daemon;
@@ -95,6 +96,7 @@ fn serve(arguments: &[String]) -> Result<(), Failure> {
 
 /// Runs the scenarios and tells what came of them; false when a contestant of ours failed.
 fn measure_all(options: &Options) -> Result<bool, Failure> {
+    children::end_with_us()?;
     let broker = Broker::in_directory(&options.broker)?;
     let ground = Ground { options, broker: &broker };
     let mut all_went_well = true;

@@ -3,12 +3,14 @@
 use std::env::current_exe;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::Failure;
+use crate::children;
 
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 
@@ -53,7 +55,8 @@ impl Receipts {
         if manner.measures_delays {
             command.arg("--delays");
         }
-        let mut child = command.spawn()?;
+        let mut child = command.process_group(0).spawn()?;
+        children::started(child.id());
         let mut line = String::new();
         if let Some(stdout) = child.stdout.take() {
             BufReader::new(stdout).read_line(&mut line)?;
@@ -61,7 +64,7 @@ impl Receipts {
         if let Ok(port) = line.trim().parse() {
             return Ok(Receipts { child, port });
         }
-        child.kill()?;
+        children::kill(child.id());
         child.wait()?;
         Err("the sink did not start".into())
     }
@@ -123,7 +126,7 @@ impl Receipts {
 
 impl Drop for Receipts {
     fn drop(&mut self) {
-        self.child.kill().ok();
+        children::kill(self.child.id());
         self.child.wait().ok();
     }
 }
