@@ -16,8 +16,10 @@ pub(super) const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(10);
 /// Below the idle limits of common servers, so that they seldom close under a request.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Unused connections kept for each host.
-const POOL_IDLE_MAX_PER_HOST: usize = 256;
+/// Unused connections kept for each host: all, until they are idle for too long. Each was in use at
+/// the same time as the others, so there are no more than the agents of a thread have workers; to
+/// close those beyond a number would open as many anew, for each message.
+const POOL_IDLE_MAX_PER_HOST: usize = usize::MAX;
 
 const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
 
