@@ -106,6 +106,7 @@ fn measure_all(options: &Options) -> Result<bool, Failure> {
             writeln!(stdout(), "{}", table::markdown(&report))?;
             all_went_well &= !report.rows.iter().any(|row| row.has_failed);
             if let Some(directory) = &options.svg {
+                fs::create_dir_all(directory)?;
                 let file = directory.join(format!("{}.svg", report.scenario));
                 fs::write(file, chart::svg(&report))?;
             }
