@@ -16,6 +16,7 @@ mod let_go;
 mod line;
 mod reconnect;
 mod shared;
+mod shelf;
 mod tally;
 mod window;
 mod work;

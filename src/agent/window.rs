@@ -11,17 +11,10 @@ use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::copying::Leaving;
+pub(super) use super::shelf::Key;
+use super::shelf::Shelf;
 use crate::delivery::Delivery;
 use crate::settlement::{Attempts, Settlement};
-
-/// Names a held message; never used twice by one agent, so that what belongs to a message of
-/// an earlier session finds nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Key {
-    number: u64,
-    /// Where it is to be found, as long as what is there has this number.
-    place: usize,
-}
 
 /// The backends that have a message, by their place in the agent file.
 pub(super) type Done = SmallVec<[bool; 16]>;
@@ -218,68 +211,6 @@ impl Window {
     }
 }
 
-/// Where messages are kept: as many places as were ever held at a time, used again and again.
-#[derive(Default)]
-struct Shelf {
-    places: Vec<Option<(u64, Held)>>,
-    free: Vec<usize>,
-    next_number: u64,
-}
-
-impl Shelf {
-    fn put(&mut self, held: Held) -> Key {
-        let number = self.next_number;
-        self.next_number += 1;
-        let place = self.free.pop().unwrap_or_else(|| {
-            self.places.push(None);
-            self.places.len() - 1
-        });
-        self.places[place] = Some((number, held));
-        Key { number, place }
-    }
-
-    fn len(&self) -> usize {
-        self.places.len() - self.free.len()
-    }
-
-    fn get(&self, key: Key) -> Option<&Held> {
-        let (number, held) = self.places.get(key.place)?.as_ref()?;
-        (*number == key.number).then_some(held)
-    }
-
-    fn get_mut(&mut self, key: Key) -> Option<&mut Held> {
-        let (number, held) = self.places.get_mut(key.place)?.as_mut()?;
-        (*number == key.number).then_some(held)
-    }
-
-    fn take(&mut self, key: Key) -> Option<Held> {
-        self.get(key)?;
-        let (_, held) = self.places[key.place].take()?;
-        self.free.push(key.place);
-        Some(held)
-    }
-
-    fn iter(&self) -> impl Iterator<Item = (Key, &Held)> {
-        let places = self.places.iter().enumerate();
-        places.filter_map(|(place, kept)| {
-            let (number, held) = kept.as_ref()?;
-            Some((Key { number: *number, place }, held))
-        })
-    }
-
-    fn take_all(&mut self) -> Vec<Held> {
-        self.free.clear();
-        self.places.drain(..).flatten().map(|(_, held)| held).collect()
-    }
-}
-
-#[cfg(test)]
-impl Key {
-    pub(super) fn numbered(number: u64) -> Self {
-        Self { number, place: 0 }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
@@ -338,7 +269,7 @@ mod tests {
         let (old, _) = take(&mut window);
         window.remove(old).expect("it is held").delivery.abandon();
         receive(&mut window, 3);
-        assert_eq!((window.len(), window.held.places.len()), (2, 2), "its place is used again");
+        assert_eq!((window.len(), window.held.places()), (2, 2), "its place is used again");
         assert!(window.get(old).is_none() && window.remove(old).is_none());
         assert_eq!(abandon(&mut window), 2);
         receive(&mut window, 4);
