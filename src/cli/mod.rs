@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::config::{Paths, ProcessEnvironment};
 
@@ -95,6 +95,12 @@ impl From<Files> for Paths {
     fn from(files: Files) -> Self {
         Self { main: files.config, agents: files.agents }
     }
+}
+
+/// The command line as clap knows it: the manual page and the completions are made of it.
+#[must_use]
+pub fn command() -> clap::Command {
+    Arguments::command()
 }
 
 /// Reads the command line and does what it says.
