@@ -18,9 +18,11 @@
 pub mod cli;
 pub mod config;
 pub mod daemon;
+pub mod desk;
 pub mod supervisor;
 pub mod threads;
 pub mod agent;
+pub mod meters;
 pub mod broker;
 pub mod audit;
 pub mod delivery;

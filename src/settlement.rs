@@ -46,6 +46,11 @@ pub enum Reason {
     MaxAge,
 }
 
+impl Reason {
+    /// Every reason, in the order of their declaration.
+    pub const ALL: [Self; 4] = [Self::Refused, Self::Impossible, Self::Attempts, Self::MaxAge];
+}
+
 impl fmt::Display for Reason {
     /// The one word that a dead letter has in its header, and that `redrive --reason` takes.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

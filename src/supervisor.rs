@@ -166,19 +166,26 @@ impl Supervisor {
     /// What the agents are doing, in one line for `systemctl status`.
     #[must_use]
     pub fn status(&self) -> String {
-        let mut counts =
-            [("consuming", 0), ("holding", 0), ("connecting", 0), ("draining", 0), ("stopped", 0)];
+        let mut counts = [
+            ("consuming", 0),
+            ("holding", 0),
+            ("paused", 0),
+            ("connecting", 0),
+            ("draining", 0),
+            ("stopped", 0),
+        ];
         for agent in self.agents.values() {
             let place = match &agent.phase {
                 Phase::Living { state, .. } => match &*state.borrow() {
                     State::Consuming => 0,
                     State::Holding(_) => 1,
-                    State::Connecting => 2,
-                    State::Draining => 3,
-                    State::GaveUp(_) => 4,
+                    State::Paused => 2,
+                    State::Connecting => 3,
+                    State::Draining => 4,
+                    State::GaveUp(_) => 5,
                 },
-                Phase::Resting(_) => 2,
-                Phase::GaveUp(_) => 4,
+                Phase::Resting(_) => 3,
+                Phase::GaveUp(_) => 5,
             };
             counts[place].1 += 1;
         }

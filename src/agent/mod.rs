@@ -67,6 +67,8 @@ pub enum State {
     Consuming,
     /// A backend is unwell, and this is what it said; or the broker takes no copies.
     Holding(String),
+    /// Somebody asked it to: nothing is handed out.
+    Paused,
     /// Finishing what is in flight.
     Draining,
     /// Ended for good; only a reload or a restart begins it again.

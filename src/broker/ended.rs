@@ -56,6 +56,43 @@ pub enum Ended {
 }
 
 impl Ended {
+    /// The causes in a word each, as metrics name them; [`Self::cause`] gives the place.
+    pub const CAUSES: [&'static str; 13] = [
+        "unreachable",
+        "connect_timeout",
+        "login_refused",
+        "open_refused",
+        "connection_closed",
+        "channel_closed",
+        "consumer_cancelled",
+        "lost",
+        "silent",
+        "unresponsive",
+        "library",
+        "tls",
+        "no_delayed_retry",
+    ];
+
+    /// The place of its cause in [`Self::CAUSES`].
+    #[must_use]
+    pub fn cause(&self) -> usize {
+        match self {
+            Self::Unreachable(_) => 0,
+            Self::ConnectTimeout(_) => 1,
+            Self::LoginRefused => 2,
+            Self::OpenRefused(_) => 3,
+            Self::ConnectionClosed { .. } => 4,
+            Self::ChannelClosed { .. } => 5,
+            Self::ConsumerCancelled => 6,
+            Self::Lost => 7,
+            Self::Silent => 8,
+            Self::Unresponsive { .. } => 9,
+            Self::LibraryFailed(_) => 10,
+            Self::Tls(_) => 11,
+            Self::NoDelayedRetry(_) => 12,
+        }
+    }
+
     /// Trying again soon cannot help: somebody has to change something first.
     ///
     /// Asked only of sessions that could not begin; a channel that is closed later, with 406
