@@ -1,25 +1,27 @@
 //! The story of the daemon: load, supervise, ready, reload, drain, stop.
 
+mod running;
+
 use std::future::pending;
 use std::io;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::agent;
-use crate::config::definition::{AgentDefinition, DaemonSettings};
-use crate::config::diff::{diff, keeping_broken};
-use crate::config::error::Problem;
-use crate::config::{self, Loaded, Paths, ProcessEnvironment};
+use crate::config::diff::diff;
+use crate::config::{Loaded, Paths};
+use crate::desk::{self, Question};
 use crate::open_files;
 use crate::signals::{Signal, Signals};
 use crate::supervisor::Supervisor;
 use crate::systemd::Notifier;
 use crate::threads::Threads;
+use running::{Running, tell_of_files, tell_problems};
 
 /// How often the status line is looked at.
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
@@ -66,9 +68,9 @@ pub async fn run(paths: &Paths, loaded: Loaded, mut signals: Signals) -> io::Res
     // The supervisor has those that run; what a reload replaces is to be gone.
     drop(agents);
 
-    let mut notifier = Notifier::default();
-    notifier.trouble(broken_files("start", broken.len()));
-    notifier.ready(&supervisor.status());
+    let mut running = Running::new(paths, settings, supervisor, &problems, broken.len());
+    // Kept, so that a desk that nobody asks at is quiet and not closed.
+    let (_asker, mut questions) = desk::open();
     let mut status = interval(STATUS_INTERVAL);
     let mut watchdog = Notifier::watchdog_interval().map(interval);
     if let Some(watchdog) = &mut watchdog {
@@ -77,82 +79,23 @@ pub async fn run(paths: &Paths, loaded: Loaded, mut signals: Signals) -> io::Res
     loop {
         tokio::select! {
             signal = signals.next() => match signal {
-                Signal::Reload => reload(paths, &settings, &mut supervisor, &mut notifier).await,
+                Signal::Reload => running.reload().await,
                 Signal::Stop => break,
             },
-            () = supervisor.next() => {}
-            _ = status.tick() => notifier.status(&supervisor.status()),
+            Some(question) = questions.recv() => running.answer(question).await,
+            () = running.supervisor.next() => {}
+            _ = status.tick() => running.look(),
             () = due(&mut watchdog) => {
                 // From this loop and only with a sign of life from every thread: a daemon that
                 // hangs must not look alive.
-                supervisor.signs_of_life().await;
-                notifier.watchdog();
+                running.supervisor.signs_of_life().await;
+                running.notifier.watchdog();
             }
         }
     }
-    let exit = stop(settings.drain_timeout, &mut supervisor, &mut signals, &mut notifier).await;
-    supervisor.end();
+    let exit = stop(&mut running, &mut signals, &mut questions).await;
+    running.supervisor.end();
     Ok(exit)
-}
-
-/// Reads the files again and applies the difference; a broken file leaves its agent as it runs.
-async fn reload(
-    paths: &Paths,
-    settings: &DaemonSettings,
-    supervisor: &mut Supervisor,
-    notifier: &mut Notifier,
-) {
-    notifier.reloading();
-    let loaded = config::load(paths, &ProcessEnvironment);
-    tell_problems(&loaded.problems);
-    let running = supervisor.definitions();
-    if let Some(why) = refusal(paths, &loaded, &running) {
-        error!("reload refused: {why}, everything runs on as it is");
-        notifier.trouble(Some(format!("reload refused, {why}")));
-        notifier.ready(&supervisor.status());
-        return;
-    }
-    if loaded.settings != *settings {
-        warn!(
-            "the main file's [daemon] or [log] changed: that takes a restart, only agents are reloaded"
-        );
-    }
-    let wanted = keeping_broken(&running, loaded.agents, &loaded.broken);
-    for agent in running.iter().filter(|agent| loaded.broken.contains(&agent.file)) {
-        warn!(agent = %agent.name, file = %agent.file.display(), "its file is broken, the agent runs on as it was");
-    }
-    tell_of_files(open_files::raise(), wanted.len());
-    let difference = diff(&running, &wanted);
-    info!(
-        started = difference.started.len(),
-        changed = difference.changed.len(),
-        stopped = difference.stopped.len(),
-        unchanged = difference.unchanged.len(),
-        broken_files = loaded.broken.len(),
-        "reloaded"
-    );
-    supervisor.apply(difference).await;
-    notifier.trouble(broken_files("reload", loaded.broken.len()));
-    notifier.ready(&supervisor.status());
-}
-
-/// What `systemctl status` shows of files that could not be used, until a reload can.
-fn broken_files(when: &str, count: usize) -> Option<String> {
-    match count {
-        0 => None,
-        1 => Some(format!("at the {when}: 1 file broken")),
-        _ => Some(format!("at the {when}: {count} files broken")),
-    }
-}
-
-/// Why a reload is not to be done at all. A directory that is gone, for a moment of a deploy
-/// or because its file system is not mounted, is nobody's wish to stop every agent.
-fn refusal(paths: &Paths, loaded: &Loaded, running: &[Arc<AgentDefinition>]) -> Option<String> {
-    if loaded.main_file_is_broken {
-        return Some("the main file is broken".to_owned());
-    }
-    let directory = paths.agents_directory();
-    (!running.is_empty() && !directory.is_dir()).then(|| format!("{} is gone", directory.display()))
 }
 
 /// Drains all agents; a second signal ends them at once.
@@ -160,29 +103,28 @@ fn refusal(paths: &Paths, loaded: &Loaded, running: &[Arc<AgentDefinition>]) -> 
 /// Each agent keeps its own deadline. The one here is for an agent that cannot, because its
 /// broker takes nothing any more, say.
 async fn stop(
-    drain_timeout: Duration,
-    supervisor: &mut Supervisor,
+    running: &mut Running<'_>,
     signals: &mut Signals,
-    notifier: &mut Notifier,
+    questions: &mut mpsc::Receiver<Question>,
 ) -> Exit {
     info!("stopping: taking no more messages, finishing those in flight");
-    notifier.stopping("draining");
     let began = Instant::now();
     let mut exit = Exit::Fine;
-    let mut give_up_at = began + drain_timeout + GIVE_BACK_MAX;
-    supervisor.drain();
-    while !supervisor.is_empty() {
+    let mut give_up_at = began + running.settings.drain_timeout + GIVE_BACK_MAX;
+    running.stop();
+    while !running.supervisor.is_empty() {
         tokio::select! {
             signal = signals.next() => match signal {
                 Signal::Stop => {
                     warn!("stopping at once: giving back what is in flight, it may arrive twice");
                     exit = Exit::CutShort;
                     give_up_at = give_up_at.min(Instant::now() + GIVE_BACK_MAX);
-                    supervisor.abort();
+                    running.supervisor.abort();
                 }
                 Signal::Reload => warn!("not reloading: the daemon is stopping"),
             },
-            () = supervisor.next() => {}
+            Some(question) = questions.recv() => running.answer(question).await,
+            () = running.supervisor.next() => {}
             () = sleep_until(give_up_at) => {
                 warn!("some agents did not end in time; the broker hands out again what they held");
                 return Exit::CutShort;
@@ -192,27 +134,6 @@ async fn stop(
     let after_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     info!(after_ms, "stopped, every agent has ended");
     exit
-}
-
-/// Each problem is a line, as `check` would print it.
-fn tell_problems(problems: &[Problem]) {
-    for problem in problems {
-        if problem.is_error() {
-            error!("{problem}");
-        } else {
-            warn!("{problem}");
-        }
-    }
-}
-
-/// More agents than connections can be open would fail in turn, each for a while.
-fn tell_of_files(files_max: Option<u64>, agents: usize) {
-    if open_files::is_short(files_max, agents) {
-        warn!(
-            open_files_max = files_max,
-            agents, "too few files may be open for a connection of each agent: raise LimitNOFILE="
-        );
-    }
 }
 
 async fn due(watchdog: &mut Option<tokio::time::Interval>) {

@@ -98,8 +98,6 @@ pub struct AgentView {
     pub meters: Arc<Meters>,
     /// What it did in the last minute.
     pub figures: Figures,
-    /// How often it panicked and was started again.
-    pub panics: u32,
 }
 
 impl AgentView {

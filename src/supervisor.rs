@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
-use crate::agent::{Finish, Order, State};
+use crate::agent::{Finish, Order, Said, State};
 use crate::backoff::{self, Strategy};
 use crate::config::definition::AgentDefinition;
 use crate::config::diff::Diff;
+use crate::desk::AgentView;
+use crate::meters::{Meters, Recent};
 use crate::threads::{Ending, LifeId, Start, Threads};
 
 /// Keeps every agent alive that is to be, and no other.
@@ -30,6 +32,40 @@ struct Supervised {
     wanted: bool,
     panics: u32,
     phase: Phase,
+    /// Since when, where that is no life, which says it itself.
+    phase_since: SystemTime,
+    /// Somebody asked for a pause; every life is told.
+    paused: bool,
+    meters: Arc<Meters>,
+    recent: Recent,
+}
+
+impl Supervised {
+    fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
+        self.phase_since = SystemTime::now();
+    }
+
+    /// What it does, and since when.
+    fn said(&self) -> Said {
+        let since = self.phase_since;
+        match &self.phase {
+            Phase::Living { state, .. } => state.borrow().clone(),
+            Phase::Resting(_) => Said { state: State::Connecting, since },
+            Phase::GaveUp(reason) => Said { state: State::GaveUp(reason.clone()), since },
+        }
+    }
+
+    /// A life, where one is to begin.
+    fn start(
+        &self,
+        id: LifeId,
+        orders: watch::Receiver<Order>,
+        state: watch::Sender<Said>,
+    ) -> Start {
+        let (definition, meters) = (Arc::clone(&self.definition), Arc::clone(&self.meters));
+        Start { id, definition, orders, state, meters }
+    }
 }
 
 enum Phase {
@@ -38,7 +74,7 @@ enum Phase {
         id: LifeId,
         began: Instant,
         orders: watch::Sender<Order>,
-        state: watch::Receiver<State>,
+        state: watch::Receiver<Said>,
     },
     /// It panicked, and begins again then.
     Resting(Instant),
@@ -48,7 +84,7 @@ enum Phase {
 
 impl Phase {
     fn is_ordered_to_end(&self) -> bool {
-        matches!(self, Self::Living { orders, .. } if *orders.borrow() != Order::Run)
+        matches!(self, Self::Living { orders, .. } if orders.borrow().ends())
     }
 
     /// Whether a life was long enough for its end to be no part of a row.
@@ -100,12 +136,51 @@ impl Supervisor {
         for name in names {
             let Some(agent) = self.agents.get(name) else { continue };
             if agent.wanted && matches!(agent.phase, Phase::GaveUp(_)) {
-                let phase = self.begin(Arc::clone(&agent.definition)).await;
-                if let Some(agent) = self.agents.get_mut(name) {
-                    agent.phase = phase;
-                }
+                self.begin(name).await;
             }
         }
+    }
+
+    /// Lets an agent finish what is in flight and hand out nothing more, or go on; `false` where
+    /// there is none of this name. Lasts over reloads, and ends with the daemon.
+    pub fn pause(&mut self, name: &str, pause: bool) -> bool {
+        let Some(agent) = self.agents.get_mut(name).filter(|agent| agent.wanted) else {
+            return false;
+        };
+        if agent.paused != pause {
+            agent.paused = pause;
+            info!(agent = %name, "{}", if pause { "to be paused, as asked" } else { "to be resumed, as asked" });
+            if let Phase::Living { orders, .. } = &agent.phase {
+                let order = if pause { Order::Pause } else { Order::Run };
+                // One that is ordered to end ends.
+                orders
+                    .send_if_modified(|now| !now.ends() && std::mem::replace(now, order) != order);
+            }
+        }
+        true
+    }
+
+    /// Looks at what every agent counts, where it is time to: for the figures of the last minute.
+    pub fn look(&mut self, now: Instant) {
+        for agent in self.agents.values_mut() {
+            agent.recent.look(&agent.meters, now);
+        }
+    }
+
+    /// Every agent at this moment, by name.
+    #[must_use]
+    pub fn view(&self, now: Instant) -> Vec<AgentView> {
+        let agents = self.agents.values().map(|agent| {
+            let Said { state, since } = agent.said();
+            AgentView {
+                definition: Arc::clone(&agent.definition),
+                state,
+                since,
+                meters: Arc::clone(&agent.meters),
+                figures: agent.recent.figures(&agent.meters, now),
+            }
+        });
+        agents.collect()
     }
 
     /// Does what is next: hears of an ending, or begins an agent again. Cancel-safe.
@@ -175,17 +250,13 @@ impl Supervisor {
             ("stopped", 0),
         ];
         for agent in self.agents.values() {
-            let place = match &agent.phase {
-                Phase::Living { state, .. } => match &*state.borrow() {
-                    State::Consuming => 0,
-                    State::Holding(_) => 1,
-                    State::Paused => 2,
-                    State::Connecting => 3,
-                    State::Draining => 4,
-                    State::GaveUp(_) => 5,
-                },
-                Phase::Resting(_) => 3,
-                Phase::GaveUp(_) => 5,
+            let place = match agent.said().state {
+                State::Consuming => 0,
+                State::Holding(_) => 1,
+                State::Paused => 2,
+                State::Connecting => 3,
+                State::Draining => 4,
+                State::GaveUp(_) => 5,
             };
             counts[place].1 += 1;
         }
@@ -209,8 +280,18 @@ impl Supervisor {
             agent.wanted = true;
             return;
         }
-        let phase = self.begin(Arc::clone(&definition)).await;
-        self.agents.insert(name, Supervised { definition, wanted: true, panics: 0, phase });
+        let agent = Supervised {
+            definition,
+            wanted: true,
+            panics: 0,
+            phase: Phase::Resting(Instant::now()),
+            phase_since: SystemTime::now(),
+            paused: false,
+            meters: Arc::default(),
+            recent: Recent::default(),
+        };
+        self.agents.insert(Arc::clone(&name), agent);
+        self.begin(&name).await;
     }
 
     /// Makes an agent unwanted: drains the life, or forgets it where there is none.
@@ -227,13 +308,16 @@ impl Supervisor {
         }
     }
 
-    async fn begin(&mut self, definition: Arc<AgentDefinition>) -> Phase {
+    /// Begins a life of this agent.
+    async fn begin(&mut self, name: &Arc<str>) {
+        let Some(agent) = self.agents.get_mut(name) else { return };
         let id = LifeId(self.next_life);
         self.next_life += 1;
-        let (orders, ordered) = watch::channel(Order::Run);
-        let (said, state) = watch::channel(State::Connecting);
-        self.threads.live(Start { id, definition, orders: ordered, state: said }).await;
-        Phase::Living { id, began: Instant::now(), orders, state }
+        let (orders, ordered) =
+            watch::channel(if agent.paused { Order::Pause } else { Order::Run });
+        let (said, state) = watch::channel(Said::now(State::Connecting));
+        self.threads.live(agent.start(id, ordered, said)).await;
+        agent.enter(Phase::Living { id, began: Instant::now(), orders, state });
     }
 
     async fn ended(&mut self, ending: Ending) {
@@ -243,7 +327,7 @@ impl Supervisor {
         );
         let Some((name, agent)) = found else { return };
         let name = Arc::clone(name);
-        agent.phase = match ending.how {
+        let phase = match ending.how {
             // To begin again at once is to be replaced by a changed definition. One that gave up
             // at just that moment speaks of the old one.
             Ok(_) if agent.phase.is_ordered_to_end() => Phase::Resting(Instant::now()),
@@ -252,6 +336,8 @@ impl Supervisor {
             Err(panic) => {
                 agent.panics =
                     if agent.phase.has_lasted() { 1 } else { agent.panics.saturating_add(1) };
+                agent.meters.panics.add(1);
+                agent.meters.failed(format!("panicked: {panic}"));
                 let wait =
                     backoff::reconnect(Strategy::ExponentialJitter, agent.panics, fastrand::f64());
                 let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
@@ -259,6 +345,7 @@ impl Supervisor {
                 Phase::Resting(Instant::now() + wait)
             }
         };
+        agent.enter(phase);
         if !agent.wanted {
             info!(agent = %name, "stopped");
             self.agents.remove(&name);
@@ -274,13 +361,9 @@ impl Supervisor {
             .agents
             .iter()
             .filter(|(_, agent)| matches!(agent.phase, Phase::Resting(until) if until <= now));
-        let over: Vec<_> =
-            over.map(|(name, agent)| (Arc::clone(name), Arc::clone(&agent.definition))).collect();
-        for (name, definition) in over {
-            let phase = self.begin(definition).await;
-            if let Some(agent) = self.agents.get_mut(&name) {
-                agent.phase = phase;
-            }
+        let over: Vec<_> = over.map(|(name, _)| Arc::clone(name)).collect();
+        for name in over {
+            self.begin(&name).await;
         }
     }
 }

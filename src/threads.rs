@@ -15,10 +15,11 @@ use tokio::runtime::LocalRuntime;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{self, JoinError, JoinSet};
 
-use crate::agent::{Context, Finish, Order, State};
+use crate::agent::{Context, Finish, Order, Said};
 use crate::backend::{Clients, Groups};
 use crate::broker::Publishers;
 use crate::config::definition::AgentDefinition;
+use crate::meters::Meters;
 
 /// Commands that may wait for a thread.
 const QUEUE: usize = 64;
@@ -36,7 +37,9 @@ pub struct Start {
     /// What the supervisor wants of it.
     pub orders: watch::Receiver<Order>,
     /// Where it says what it is doing.
-    pub state: watch::Sender<State>,
+    pub state: watch::Sender<Said>,
+    /// What it counts.
+    pub meters: Arc<Meters>,
 }
 
 /// A life that is over.
@@ -165,10 +168,10 @@ async fn lives(
     loop {
         tokio::select! {
             command = commands.recv() => match command {
-                Some(Command::Start(Start { id, definition, orders, state })) => {
+                Some(Command::Start(Start { id, definition, orders, state, meters })) => {
                     let (clients, publishers) = (Rc::clone(&clients), Rc::clone(&publishers));
                     let groups = Arc::clone(&groups);
-                    let context = Context { clients, groups, publishers, orders, state };
+                    let context = Context { clients, groups, publishers, orders, state, meters };
                     let task = lives.spawn_local(life(definition, context));
                     ids.insert(task.id(), id);
                 }

@@ -137,6 +137,7 @@ impl Agent {
         };
         if let Some(leaving) = held.leaving.take() {
             let action = Action::of(settlement);
+            self.tally.failed(&leaving.failed);
             line::failed(&self.definition.name, held, &leaving.failed, action, wait);
         }
         self.settle_judged(session, key, settlement, now).await

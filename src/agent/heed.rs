@@ -132,6 +132,7 @@ impl Agent {
     }
 
     fn say_unwell(&self, report: &Report, agents: usize) {
+        self.tally.failed_with(report);
         error!(
             agent = %self.definition.name,
             backend = %self.targets.get(report.target).name(),

@@ -46,8 +46,8 @@ impl Agent {
     ) -> Result<(), Ended> {
         self.in_flight -= 1;
         for report in &mut reports {
-            self.tally.replied(report.took);
             report.outcome = self.observe(Some(key), report, now);
+            self.tally.replied(report);
         }
         self.probe_over(Some(key));
         let Some(held) = self.window.get(key) else {
@@ -91,6 +91,7 @@ impl Agent {
             (Decision::Settle(settlement), Some(report)) => {
                 let name = self.targets.get(report.target).name();
                 let failed = line::Failed::new(held, name, report);
+                self.tally.failed(&failed);
                 line::failed(&self.definition.name, held, &failed, Action::of(settlement), None);
                 self.settle_judged(session, key, settlement, now).await
             }
@@ -124,9 +125,11 @@ impl Agent {
         } else {
             in_doubt(held.attempts, held.unwell, &self.policy, chance)
         };
+        let tally = &self.tally;
         let closing = |held: &Held, action, wait| {
             if let (Some(report), Some(name)) = (report, name) {
                 let failed = line::Failed::new(held, name, report);
+                tally.failed(&failed);
                 line::failed(agent, held, &failed, action, Some(wait));
             }
         };
@@ -134,6 +137,7 @@ impl Agent {
             // Settled or copied by the caller; held, or in doubt, above.
             Decision::Settle(_) | Decision::Copy(_) | Decision::Hold => return,
             Decision::TryInPlace(wait) => {
+                tally.tried_in_place();
                 if let (Some(report), Some(name)) = (report, name) {
                     line::try_again(agent, held, name, report, wait);
                 }

@@ -2,7 +2,7 @@
 
 use futures_util::StreamExt;
 use tokio::time::Instant;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::window::Held;
 use super::{Agent, Order, ordered_to_abort};
@@ -12,15 +12,20 @@ use crate::settlement::Settlement;
 impl Agent {
     /// The hold lasts too long to keep the window: gives it back, uncounted, and takes no more.
     pub(super) async fn release(&mut self, session: &mut Session) -> Result<(), Ended> {
-        self.stop_consuming(session).await?;
+        // One of a pause and a hold may have given it back before the other is to.
+        if session.is_consuming() {
+            self.stop_consuming(session).await?;
+        }
         let idle = self.window.take_idle();
-        warn!(
-            agent = %self.definition.name,
-            messages = idle.len(),
-            "the hold lasts: gave the window back to the broker, consuming again when the backend answers"
-        );
+        let (agent, messages) = (&self.definition.name, idle.len());
+        if self.pause.is_on() {
+            info!(agent = %agent, messages, "the pause lasts: gave the window back to the broker, consuming again when resumed");
+        } else {
+            warn!(agent = %agent, messages, "the hold lasts: gave the window back to the broker, consuming again when the backend answers");
+        }
         self.give_back(session, idle).await?;
         self.hold.released(Instant::now());
+        self.pause.released();
         Ok(())
     }
 
@@ -41,7 +46,7 @@ impl Agent {
     pub(super) async fn drain(&mut self, session: &mut Session) -> Result<(), Ended> {
         let deadline = match *self.orders.borrow() {
             Order::Drain(limit) => Instant::now() + limit,
-            Order::Run | Order::Abort => Instant::now(),
+            Order::Run | Order::Pause | Order::Abort => Instant::now(),
         };
         if session.is_consuming() {
             self.stop_consuming(session).await?;

@@ -14,6 +14,7 @@ mod hold;
 mod judge;
 mod let_go;
 mod line;
+mod pause;
 mod reconnect;
 mod shared;
 mod shelf;
@@ -22,9 +23,10 @@ mod window;
 mod work;
 
 use std::cell::RefCell;
+use std::mem::discriminant;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -35,6 +37,7 @@ use tracing::{error, info};
 use crate::backend::{Clients, Groups};
 use crate::broker::{Ended, Publishers, Session};
 use crate::config::definition::{AgentDefinition, BrokerAddress, QueueType};
+use crate::meters::Meters;
 use crate::settlement::{LastResort, Policy};
 
 use crate::pace::Pace;
@@ -42,6 +45,7 @@ use attempt::{Finished, Job, Targets};
 use audit::Audit;
 use copying::Copying;
 use hold::Hold;
+use pause::Pause;
 use reconnect::{Next, Reconnect};
 use shared::Shared;
 use tally::Tally;
@@ -52,10 +56,23 @@ use window::Window;
 pub enum Order {
     /// Do your work.
     Run,
+    /// Finish what is in flight and hand out nothing more, until told otherwise.
+    Pause,
     /// Take no more, finish what is in flight within this time, give back the rest, and end.
     Drain(Duration),
     /// Give back everything and end now.
     Abort,
+}
+
+impl Order {
+    /// Whether the agent is to end.
+    #[must_use]
+    pub fn ends(self) -> bool {
+        match self {
+            Self::Run | Self::Pause => false,
+            Self::Drain(_) | Self::Abort => true,
+        }
+    }
 }
 
 /// What an agent is doing, for those who ask.
@@ -73,6 +90,35 @@ pub enum State {
     Draining,
     /// Ended for good; only a reload or a restart begins it again.
     GaveUp(String),
+}
+
+/// A [`State`], and since when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// What the agent is doing.
+    pub state: State,
+    /// Since when; another reason for the same is no change.
+    pub since: SystemTime,
+}
+
+impl Said {
+    /// Since now.
+    #[must_use]
+    pub fn now(state: State) -> Self {
+        Self { state, since: SystemTime::now() }
+    }
+
+    /// Takes a state in; `true` where it is another.
+    pub fn change(&mut self, state: State) -> bool {
+        if self.state == state {
+            return false;
+        }
+        if discriminant(&self.state) != discriminant(&state) {
+            self.since = SystemTime::now();
+        }
+        self.state = state;
+        true
+    }
 }
 
 /// How an agent ended.
@@ -95,7 +141,9 @@ pub struct Context {
     /// What the supervisor wants.
     pub orders: watch::Receiver<Order>,
     /// Where the agent says what it is doing.
-    pub state: watch::Sender<State>,
+    pub state: watch::Sender<Said>,
+    /// What the agent counts.
+    pub meters: Arc<Meters>,
 }
 
 /// Lives one agent's life, until it is ordered to end or gives up.
@@ -116,7 +164,7 @@ pub async fn run(definition: Arc<AgentDefinition>, context: Context) -> Finish {
 struct Agent {
     definition: Arc<AgentDefinition>,
     orders: watch::Receiver<Order>,
-    state: watch::Sender<State>,
+    state: watch::Sender<Said>,
     targets: Targets,
     policy: Policy,
     window: Window,
@@ -127,6 +175,7 @@ struct Agent {
     asides: usize,
     copying: Copying,
     hold: Hold,
+    pause: Pause,
     /// What this agent shares with others of its backends' health.
     shared: Shared,
     /// While a breaker is open: whose, and what was said.
@@ -171,11 +220,12 @@ impl Agent {
             asides: 0,
             copying: Copying::new(publisher),
             hold: Hold::default(),
+            pause: Pause::default(),
             shared: Shared::join(&definition, &context.groups),
             unwell: None,
             keep_max: keep_max(&definition),
             pace: Pace::new(definition.max_rate),
-            tally: Tally::new(Arc::clone(&definition.name), Instant::now()),
+            tally: Tally::new(&definition, context.meters, Instant::now()),
             reconnect: Reconnect::new(definition.reconnect.clone()),
             audit: Audit::default(),
             definition,
@@ -184,7 +234,7 @@ impl Agent {
 
     async fn live(mut self) -> Finish {
         let finish = loop {
-            self.state.send_replace(State::Connecting);
+            self.say(State::Connecting);
             let session = match self.connect().await {
                 Ok(session) => session,
                 Err(finish) => break finish,
@@ -194,7 +244,7 @@ impl Agent {
                 Stop::Ordered => break Finish::Ordered,
                 Stop::Ended(reason) => reason,
             };
-            self.state.send_replace(State::Connecting);
+            self.say(State::Connecting);
             let now = Instant::now();
             let next = self.reconnect.ended(reason.clone(), now - began, now, fastrand::f64());
             if let Err(finish) = self.wait(&[(None, reason)], next).await {
@@ -203,6 +253,11 @@ impl Agent {
         };
         self.tally.close(self.window.len());
         finish
+    }
+
+    /// Says what it does, to those who ask.
+    fn say(&self, state: State) {
+        self.state.send_if_modified(|said| said.change(state));
     }
 
     /// Tries each address in order, and again after a wait, until a session stands.
@@ -251,6 +306,7 @@ impl Agent {
             }
         };
         for (broker, reason) in reasons {
+            self.tally.without_session(reason);
             line::no_session(&agent, *broker, reason, say, self.reconnect.failures(), wait);
         }
         match self.meanwhile(tokio::time::sleep(wait)).await {
@@ -276,8 +332,11 @@ impl Agent {
     /// What was in flight when its session ended: the broker hands the message out again.
     fn finish_without_session(&mut self, finished: Finished) {
         match finished {
-            Finished::Attempt(key, _) => {
+            Finished::Attempt(key, reports) => {
                 self.in_flight -= 1;
+                for report in &reports {
+                    self.tally.replied(report);
+                }
                 self.probe_over(Some(key));
             }
             Finished::Aside(id, report) => self.aside_finished(id.as_deref(), &report),
@@ -288,6 +347,7 @@ impl Agent {
 
     fn aside_finished(&mut self, message_id: Option<&str>, report: &attempt::Report) {
         self.asides -= 1;
+        self.tally.replied(report);
         let name = self.targets.get(report.target).name();
         line::aside(&self.definition.name, name, message_id, report);
     }
@@ -316,9 +376,12 @@ impl Drop for Agent {
     /// An agent that is dropped, because it panicked or outstayed its stop, took its session
     /// along: the broker hands out again what was held.
     fn drop(&mut self) {
-        for held in self.window.take_all() {
+        let held = self.window.take_all();
+        self.tally.abandoned(held.len());
+        for held in held {
             held.delivery.abandon();
         }
+        self.tally.left();
     }
 }
 
@@ -332,10 +395,10 @@ fn keep_max(definition: &AgentDefinition) -> Duration {
     if needs_consumer { FOR_EVER } else { definition.hold_max }
 }
 
-/// Returns once the order is no longer to run. Cancel-safe.
+/// Returns once the order is to end. Cancel-safe.
 async fn ordered_to_end(orders: &mut watch::Receiver<Order>) {
     // A supervisor that is gone wants everything to end.
-    orders.wait_for(|order| *order != Order::Run).await.ok();
+    orders.wait_for(|order| order.ends()).await.ok();
 }
 
 /// Returns once everything is to end at once. Cancel-safe.
@@ -352,13 +415,14 @@ mod tests {
     #[test]
     fn a_thousand_agents_take_little_memory_for_what_they_do_seldom() {
         let (_, orders) = watch::channel(Order::Run);
-        let (state, _) = watch::channel(State::Connecting);
+        let (state, _) = watch::channel(Said::now(State::Connecting));
         let context = Context {
             clients: Rc::default(),
             groups: Arc::default(),
             publishers: Rc::default(),
             orders,
             state,
+            meters: Arc::default(),
         };
         let life = run(Arc::new(definition("idle")), context);
         assert!(size_of_val(&life) <= 8 * 1024, "{} bytes", size_of_val(&life));

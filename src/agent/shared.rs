@@ -62,6 +62,11 @@ impl Shared {
         targets.find_map(|(target, place)| Some((target, self.members[(*place)?].down(now)?)))
     }
 
+    /// Whether this backend's hosts cannot be reached.
+    pub(super) fn is_down(&self, target: usize, now: Instant) -> bool {
+        self.holds && self.member(target).is_some_and(|member| member.down(now).is_some())
+    }
+
     /// When to look again, where that is known.
     pub(super) fn next_change(&self, now: Instant) -> Option<Instant> {
         let quiet = self.members.iter().filter_map(|member| member.quiet_until(now));

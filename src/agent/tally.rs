@@ -1,12 +1,19 @@
 //! What an agent has counted: for the summary each minute, and for the sum that must always come out.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use hdrhistogram::Histogram;
 use tokio::time::Instant;
 use tracing::info;
 
+use super::attempt::Report;
+use super::hold::Hold;
+use super::line::Failed;
+use super::shared::Shared;
+use crate::broker::Ended;
+use crate::config::definition::AgentDefinition;
+use crate::delivery::{Field, Properties};
+use crate::meters::{BackendMeters, Buckets, Meters, millis_since_1970};
 use crate::settlement::{CopyTo, Settlement};
 
 /// How often an agent that moved sums up.
@@ -39,45 +46,98 @@ pub(super) struct Tally {
     agent: Arc<str>,
     pub(super) counts: Counts,
     summed_up: Counts,
-    /// Microseconds from request to reply; made when the first reply comes, dropped when idle.
-    latency: Option<Histogram<u32>>,
+    /// How long requests took until the last summary.
+    took: Buckets,
     next_summary: Instant,
+    /// What others may read.
+    meters: Arc<Meters>,
+    /// By the backend's place in the agent file.
+    backends: Vec<Arc<BackendMeters>>,
+    /// What had come when [`turned`](Self::turned) looked last.
+    seen_received: u64,
 }
 
 impl Tally {
-    pub(super) fn new(agent: Arc<str>, now: Instant) -> Self {
+    pub(super) fn new(definition: &AgentDefinition, meters: Arc<Meters>, now: Instant) -> Self {
+        let backends = definition.backends.iter().map(|backend| meters.backend(&backend.name));
+        let backends: Vec<_> = backends.collect();
         Self {
-            agent,
+            agent: Arc::clone(&definition.name),
             counts: Counts::default(),
             summed_up: Counts::default(),
-            latency: None,
+            took: took(&backends),
             next_summary: now + SUMMARY_INTERVAL,
+            meters,
+            backends,
+            seen_received: 0,
         }
     }
 
     pub(super) fn received(&mut self) {
         self.counts.received += 1;
+        self.meters.received.add(1);
     }
 
-    pub(super) fn settled(&mut self, settlement: Settlement) {
-        match settlement {
-            Settlement::Ack => self.counts.delivered += 1,
-            Settlement::Replaced(CopyTo::Retry(_)) => self.counts.retried += 1,
-            Settlement::Replaced(CopyTo::DeadLetter(_)) => self.counts.dead_lettered += 1,
-            Settlement::Requeue { .. } => self.counts.requeued += 1,
-            Settlement::Discard => self.counts.discarded += 1,
-        }
+    /// A message was settled, which had been published at `published` after 1970, if that is known.
+    pub(super) fn settled(&mut self, settlement: Settlement, published: Option<Duration>) {
+        let (count, meter) = match settlement {
+            Settlement::Ack => {
+                if let Some(published) = published {
+                    // A publisher whose clock is ahead of ours has its messages delivered at once.
+                    self.meters.delay.record(since_1970().saturating_sub(published));
+                }
+                (&mut self.counts.delivered, &self.meters.delivered)
+            }
+            Settlement::Replaced(CopyTo::Retry(_)) => {
+                (&mut self.counts.retried, &self.meters.retried)
+            }
+            Settlement::Replaced(CopyTo::DeadLetter(reason)) => {
+                (&mut self.counts.dead_lettered, &self.meters.dead_lettered[reason as usize])
+            }
+            Settlement::Requeue { .. } => (&mut self.counts.requeued, &self.meters.requeued),
+            Settlement::Discard => (&mut self.counts.discarded, &self.meters.discarded),
+        };
+        *count += 1;
+        meter.add(1);
     }
 
     pub(super) fn abandoned(&mut self, messages: usize) {
-        self.counts.abandoned += u64::try_from(messages).unwrap_or(u64::MAX);
+        let messages = u64::try_from(messages).unwrap_or(u64::MAX);
+        self.counts.abandoned += messages;
+        self.meters.abandoned.add(messages);
     }
 
-    pub(super) fn replied(&mut self, took: Duration) {
-        let latency = self.latency.get_or_insert_with(|| {
-            Histogram::new_with_bounds(1, 600_000_000, 2).expect("the bounds are in order")
-        });
-        latency.saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+    /// A request of a message has ended.
+    pub(super) fn replied(&self, report: &Report) {
+        self.backends[report.target].replied(&report.reply, report.outcome, report.took);
+    }
+
+    pub(super) fn tried_in_place(&self) {
+        self.meters.tried_in_place.add(1);
+    }
+
+    /// A session ended, or could not begin.
+    pub(super) fn without_session(&self, reason: &Ended) {
+        self.meters.sessions_ended[reason.cause()].add(1);
+        self.meters.failed(format!("broker: {reason}"));
+    }
+
+    /// A message failed for this delivery.
+    pub(super) fn failed(&self, failed: &Failed) {
+        self.meters.failed(format!("{}: {}", failed.backend, failed.reply));
+    }
+
+    /// A backend failed, be it without a message.
+    pub(super) fn failed_with(&self, report: &Report) {
+        self.meters.failed(format!("{}: {}", self.backends[report.target].name, report.reply));
+    }
+
+    /// Which backends are unwell at `now`.
+    pub(super) fn unwell(&self, hold: &Hold, shared: &Shared, now: Instant) {
+        for (target, backend) in self.backends.iter().enumerate() {
+            backend.breaker_open.set(u64::from(hold.is_open(target)));
+            backend.unreachable.set(u64::from(shared.is_down(target, now)));
+        }
     }
 
     /// When to sum up next.
@@ -85,8 +145,27 @@ impl Tally {
         self.next_summary
     }
 
+    /// A turn with a session is over, with so much held.
+    pub(super) fn turned(&mut self, held: usize, in_flight: usize) {
+        self.check(held);
+        let now = millis_since_1970(SystemTime::now());
+        self.meters.last_alive.set(now);
+        if self.counts.received != self.seen_received {
+            self.seen_received = self.counts.received;
+            self.meters.last_received.set(now);
+        }
+        self.meters.held.set(held as u64);
+        self.meters.in_flight.set(in_flight as u64);
+    }
+
+    /// The agent holds nothing any more.
+    pub(super) fn left(&self) {
+        self.meters.held.set(0);
+        self.meters.in_flight.set(0);
+    }
+
     /// Checks that nothing went missing: `received = settled + abandoned + held`.
-    pub(super) fn check(&self, held: usize) {
+    fn check(&self, held: usize) {
         let gone = self.counts.settled() + self.counts.abandoned;
         debug_assert_eq!(self.counts.received, gone + held as u64, "the counts must add up");
     }
@@ -107,18 +186,17 @@ impl Tally {
     }
 
     fn write(&mut self, held: usize, in_flight: usize) {
-        let latency = self.latency.take();
         // What is held while nothing moves is a hold, or a wait: worth a line too.
         if self.counts == self.summed_up && held == 0 && in_flight == 0 {
             return;
         }
+        let all = took(&self.backends);
+        let latency = all.since(&std::mem::replace(&mut self.took, all.clone()));
         let (new, old) = (self.counts, std::mem::replace(&mut self.summed_up, self.counts));
         // No reply, no figure: a zero would look like a fast backend.
-        let millis = |quantile| {
-            latency.as_ref().map(|all| {
-                let micros = u32::try_from(all.value_at_quantile(quantile)).unwrap_or(u32::MAX);
-                f64::from(micros) / 1000.0
-            })
+        let millis = |share| {
+            let micros = latency.quantile(share)?.as_micros();
+            Some(f64::from(u32::try_from(micros).unwrap_or(u32::MAX)) / 1000.0)
         };
         info!(
             agent = %self.agent,
@@ -138,12 +216,37 @@ impl Tally {
     }
 }
 
+/// How long all requests to these took, since the daemon started.
+fn took(backends: &[Arc<BackendMeters>]) -> Buckets {
+    let mut all = Buckets::default();
+    for backend in backends {
+        all.add(&backend.took.buckets());
+    }
+    all
+}
+
+/// When a message was published, after 1970, where it says so: RabbitMQ's own header has
+/// milliseconds, the property only seconds (<https://www.rabbitmq.com/docs/message-interceptors>).
+pub(super) fn published(properties: &Properties) -> Option<Duration> {
+    match properties.header("timestamp_in_ms") {
+        Some(Field::Integer(millis)) => Some(Duration::from_millis(u64::try_from(millis).ok()?)),
+        Some(_) | None => properties.timestamp().map(Duration::from_secs),
+    }
+}
+
+fn since_1970() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::{self, Write};
     use std::sync::Mutex;
 
     use super::*;
+    use crate::config::definition::tests::definition;
+    use crate::outcome::{Outcome, Reply};
+    use crate::settlement::Reason;
 
     /// What a subscriber has written.
     #[derive(Clone, Default)]
@@ -173,6 +276,21 @@ mod tests {
         text.lines().map(str::to_owned).collect()
     }
 
+    fn tally(start: Instant) -> Tally {
+        Tally::new(&definition("orders"), Arc::default(), start)
+    }
+
+    fn report(took: Duration) -> Report {
+        Report {
+            target: 0,
+            reply: Reply::Answered { status: 204, retry_after: None },
+            outcome: Outcome::Delivered,
+            excerpt: bytes::Bytes::new(),
+            started: Instant::now(),
+            took,
+        }
+    }
+
     fn holds(line: &str, fields: &[&str]) -> bool {
         fields.iter().all(|field| line.split(' ').any(|word| word == *field))
     }
@@ -182,17 +300,17 @@ mod tests {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let lines = logged(|| {
-            let mut tally = Tally::new("orders".into(), start);
+            let mut tally = tally(start);
             for _ in 0..3 {
                 tally.received();
             }
-            tally.settled(Settlement::Ack);
-            tally.replied(Duration::from_millis(8));
+            tally.settled(Settlement::Ack, None);
+            tally.replied(&report(Duration::from_millis(8)));
             tally.sum_up(at(59), 2, 1);
             tally.sum_up(at(60), 2, 1);
             tally.sum_up(at(61), 2, 1);
-            tally.settled(Settlement::Ack);
-            tally.settled(Settlement::Requeue { counted: true });
+            tally.settled(Settlement::Ack, None);
+            tally.settled(Settlement::Requeue { counted: true }, None);
             tally.sum_up(at(120), 0, 0);
         });
         assert_eq!(lines.len(), 2, "{lines:#?}");
@@ -207,7 +325,7 @@ mod tests {
     fn an_agent_that_did_not_move_says_nothing() {
         let start = Instant::now();
         let lines = logged(|| {
-            let mut tally = Tally::new("orders".into(), start);
+            let mut tally = tally(start);
             tally.sum_up(start + SUMMARY_INTERVAL, 0, 0);
             tally.close(0);
         });
@@ -218,7 +336,7 @@ mod tests {
     fn messages_that_are_held_for_long_are_in_every_summary() {
         let start = Instant::now();
         let lines = logged(|| {
-            let mut tally = Tally::new("orders".into(), start);
+            let mut tally = tally(start);
             tally.received();
             for minute in 1..=3 {
                 tally.sum_up(start + SUMMARY_INTERVAL * minute, 1, 0);
@@ -226,5 +344,33 @@ mod tests {
         });
         assert_eq!(lines.len(), 3, "{lines:#?}");
         assert!(holds(&lines[2], &["received=0", "held=1"]), "{lines:#?}");
+    }
+
+    #[test]
+    fn what_is_counted_can_be_read_and_counts_on_in_the_next_life() {
+        let meters = Arc::new(Meters::default());
+        for _ in 0..2 {
+            let mut tally = Tally::new(&definition("orders"), Arc::clone(&meters), Instant::now());
+            for _ in 0..4 {
+                tally.received();
+            }
+            tally.settled(Settlement::Ack, Some(since_1970() + Duration::from_hours(1)));
+            let dead = Settlement::Replaced(CopyTo::DeadLetter(Reason::MaxAge));
+            tally.settled(dead, None);
+            tally.replied(&report(Duration::from_millis(8)));
+            tally.turned(2, 1);
+            tally.without_session(&Ended::Silent);
+            tally.abandoned(2);
+            tally.left();
+        }
+        let counts = [&meters.received, &meters.delivered, &meters.abandoned, &meters.held];
+        assert_eq!(counts.map(crate::meters::Number::get), [8, 2, 4, 0]);
+        assert_eq!(meters.dead_lettered[Reason::MaxAge as usize].get(), 2);
+        assert_eq!(meters.delay.buckets().at_most(0), 2, "a publisher whose clock is ahead");
+        assert_eq!(meters.sessions_ended[Ended::Silent.cause()].get(), 2);
+        assert_eq!(meters.last_error().unwrap().text, format!("broker: {}", Ended::Silent));
+        assert_eq!(meters.backends().len(), 1);
+        assert_eq!(meters.backends()[0].took.buckets().count(), 2);
+        assert!(crate::meters::time(&meters.last_received).is_some());
     }
 }

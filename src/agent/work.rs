@@ -8,6 +8,7 @@ use tracing::{info, warn};
 
 use super::bells::Bells;
 use super::hold::Permit;
+use super::tally::published;
 use super::window::{Held, Over};
 use super::{Agent, Order, State, Stop, line};
 use crate::broker::{Ended, Event, Session};
@@ -25,7 +26,10 @@ const AT_ONCE_MAX: usize = 64;
 impl Agent {
     /// Works with `session` until it ends or an order does.
     pub(super) async fn work(&mut self, mut session: Session) -> Stop {
-        self.hold.kept(Instant::now());
+        let now = Instant::now();
+        self.hold.kept(now);
+        self.pause.kept(now);
+        self.heed_order(now);
         self.say_state();
         let mut bells = Bells::new(&self.orders, &self.copying.blocked, self.shared.bell());
         let reason = loop {
@@ -34,8 +38,8 @@ impl Agent {
             }
             // Looked at rather than waited for: where much happens no bell is heard.
             let is_news = self.orders.has_changed().unwrap_or(true);
-            if is_news && *self.orders.borrow_and_update() != Order::Run {
-                self.state.send_replace(State::Draining);
+            if is_news && !self.heed_order(Instant::now()) {
+                self.say(State::Draining);
                 match Box::pin(self.drain(&mut session)).await {
                     Ok(()) => session.close().await,
                     Err(reason) => {
@@ -49,6 +53,19 @@ impl Agent {
         self.abandon(session.unsaid());
         session.close().await;
         Stop::Ended(reason)
+    }
+
+    /// Runs or pauses as ordered; `false` where the order is to end.
+    fn heed_order(&mut self, now: Instant) -> bool {
+        let order = *self.orders.borrow_and_update();
+        let pauses = order == Order::Pause;
+        if !order.ends() && self.pause.order(pauses, now) {
+            let (held, in_flight) = (self.window.len(), self.in_flight);
+            let what = if pauses { "paused, finishing what is in flight" } else { "resumed" };
+            info!(agent = %self.definition.name, held, in_flight, "{what}");
+            self.say_state();
+        }
+        !order.ends()
     }
 
     /// One turn: what is due, what can be handed out, then whatever happens next.
@@ -79,7 +96,7 @@ impl Agent {
                 }
             }
         }
-        self.tally.check(self.window.len());
+        self.tally.turned(self.window.len(), self.in_flight);
         Ok(())
     }
 
@@ -110,10 +127,11 @@ impl Agent {
             }
         }
         self.heed_others(now);
-        if self.hold.is_kept_too_long(self.keep_max, now) {
+        let pause_is_long = self.pause.release_at(self.keep_max).is_some_and(|at| at <= now);
+        if pause_is_long || self.hold.is_kept_too_long(self.keep_max, now) {
             self.release(session).await?;
         }
-        if self.hold.is_released() {
+        if self.hold.is_released() || self.pause.is_released() {
             // What was in flight at the release, and came back since.
             self.give_back_idle(session).await?;
         } else if !session.is_consuming() {
@@ -157,6 +175,7 @@ impl Agent {
             session.flush_due(),
             self.pace.wait(now).filter(|_| has_ready),
             self.hold.next_change(self.keep_max, now),
+            self.pause.release_at(self.keep_max),
             self.shared.next_change(now),
         ]
         .into_iter()
@@ -168,7 +187,7 @@ impl Agent {
     /// Hands out what is ready, as far as workers, rate and the backends' health allow.
     fn hand_out(&mut self, now: Instant) {
         let workers = usize::from(self.definition.workers);
-        if self.shared.quiet_until(now).is_some() {
+        if self.pause.is_on() || self.shared.quiet_until(now).is_some() {
             return;
         }
         loop {
@@ -226,12 +245,15 @@ impl Agent {
 
     /// Says what it does while it has a session; once it drains it does nothing else.
     pub(super) fn say_state(&self) {
-        if *self.state.borrow() != State::Draining {
+        if self.state.borrow().state != State::Draining {
+            let now = Instant::now();
             let is_blocked = *self.copying.blocked.borrow();
-            let down = self.shared.down(Instant::now());
+            self.tally.unwell(&self.hold, &self.shared, now);
+            let down = self.shared.down(now);
             let down =
                 down.map(|(target, why)| format!("{}: {why}", self.targets.get(target).name()));
-            self.state.send_replace(match down.or_else(|| self.unwell.clone()) {
+            self.say(match down.or_else(|| self.unwell.clone()) {
+                _ if self.pause.is_on() => State::Paused,
                 Some(reason) => State::Holding(reason),
                 None if is_blocked => State::Holding("the broker confirms no copies".to_owned()),
                 None => State::Consuming,
@@ -247,9 +269,12 @@ impl Agent {
         settlement: Settlement,
         now: Instant,
     ) -> Result<(), Ended> {
+        // Only of what arrived is it told how long that took.
+        let properties = &held.delivery.message().properties;
+        let published = (settlement == Settlement::Ack).then(|| published(properties)).flatten();
         let told = session.settle(held.delivery, settlement, now).await;
         match told {
-            Ok(()) => self.tally.settled(settlement),
+            Ok(()) => self.tally.settled(settlement, published),
             Err(_) => self.tally.abandoned(1),
         }
         told

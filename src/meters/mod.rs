@@ -66,6 +66,8 @@ pub struct Meters {
     pub in_flight: Number,
     /// Sessions that ended or could not begin, by [`Ended::CAUSES`].
     pub sessions_ended: [Number; Ended::CAUSES.len()],
+    /// Lives that ended in a panic; written by the supervisor.
+    pub panics: Number,
     /// When the last message came, in milliseconds since 1970; 0 is never.
     pub last_received: Number,
     /// When the agent last had a turn of work with a session, in milliseconds since 1970; 0 is never.

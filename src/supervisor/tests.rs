@@ -21,8 +21,8 @@ fn hurried(name: &str) -> Arc<AgentDefinition> {
 }
 
 async fn obedient(mut context: Context) -> Finish {
-    context.state.send_replace(State::Consuming);
-    context.orders.wait_for(|order| *order != Order::Run).await.ok();
+    context.state.send_replace(Said::now(State::Consuming));
+    context.orders.wait_for(|order| order.ends()).await.ok();
     Finish::Ordered
 }
 
@@ -130,6 +130,38 @@ async fn an_agent_that_gives_up_while_it_is_replaced_begins_as_it_is_now() {
     supervisor.apply(diff(&[], &[definition("one")])).await;
     let mended = hurried("one");
     supervisor.apply(diff(&supervisor.definitions(), &[mended])).await;
+    until(&mut supervisor, "1 agent: 1 consuming").await;
+    supervisor.end();
+}
+
+#[tokio::test]
+async fn a_pause_lasts_over_a_replacement_and_a_panic_until_somebody_ends_it() {
+    static LIVES: AtomicU32 = AtomicU32::new(0);
+    async fn live(_: Arc<AgentDefinition>, mut context: Context) -> Finish {
+        let life = LIVES.fetch_add(1, Ordering::SeqCst);
+        loop {
+            let order = *context.orders.borrow_and_update();
+            context.state.send_replace(Said::now(match order {
+                Order::Pause => State::Paused,
+                Order::Run => State::Consuming,
+                Order::Drain(_) | Order::Abort => return Finish::Ordered,
+            }));
+            assert!(life != 1 || order == Order::Run, "provoked by the test");
+            context.orders.changed().await.ok();
+        }
+    }
+    let mut supervisor = supervisor(|definition, context| live(definition, context).boxed_local());
+    supervisor.apply(diff(&[], &[definition("one")])).await;
+    until(&mut supervisor, "1 agent: 1 consuming").await;
+    assert!(!supervisor.pause("other", true));
+    assert!(supervisor.pause("one", true));
+    until(&mut supervisor, "1 agent: 1 paused").await;
+    supervisor.apply(diff(&supervisor.definitions(), &[hurried("one")])).await;
+    // The second life panics over it, and the third is paused from its beginning.
+    let third = || LIVES.load(Ordering::SeqCst) == 3;
+    until_lives(&mut supervisor, "1 agent: 1 paused", third).await;
+    assert_eq!(supervisor.view(Instant::now())[0].meters.panics.get(), 1);
+    assert!(supervisor.pause("one", false));
     until(&mut supervisor, "1 agent: 1 consuming").await;
     supervisor.end();
 }
