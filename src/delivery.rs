@@ -1,6 +1,7 @@
 //! One message as it reached us, and the duty to settle it exactly once.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
@@ -55,6 +56,14 @@ impl fmt::Debug for Delivery {
     }
 }
 
+static DROPPED_UNSETTLED: AtomicU64 = AtomicU64::new(0);
+
+/// Deliveries that were dropped unsettled since the process began: mistakes of ours, so none.
+#[must_use]
+pub fn dropped_unsettled() -> u64 {
+    DROPPED_UNSETTLED.load(Ordering::Relaxed)
+}
+
 /// Whether a delivery still waits for its settlement.
 pub(crate) struct Duty {
     pub(crate) open: bool,
@@ -63,6 +72,7 @@ pub(crate) struct Duty {
 impl Drop for Duty {
     fn drop(&mut self) {
         if self.open && !std::thread::panicking() {
+            DROPPED_UNSETTLED.fetch_add(1, Ordering::Relaxed);
             tracing::error!(
                 "a delivery was dropped unsettled; the broker keeps it until the session ends"
             );
