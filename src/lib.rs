@@ -23,6 +23,7 @@ pub mod supervisor;
 pub mod threads;
 pub mod agent;
 pub mod meters;
+pub mod metrics;
 pub mod broker;
 pub mod audit;
 pub mod delivery;
