@@ -10,6 +10,8 @@ use crate::desk::{AgentView, Changes, Reloaded};
 use crate::meters::{Class, Figures, Judged, Meters};
 use crate::outcome::{Outcome, Reply};
 
+mod shipped;
+
 const START: SystemTime = SystemTime::UNIX_EPOCH;
 
 fn agent(name: &str, meters: Meters) -> AgentView {
