@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tracing::{info, warn};
 
+use crate::admin::Admin;
 use crate::agent;
 use crate::config::diff::diff;
 use crate::config::{Loaded, Paths};
@@ -41,10 +42,13 @@ pub enum Exit {
 /// Runs agents from `loaded`, and from `paths` again at each reload, until told to stop.
 ///
 /// # Errors
-/// When the system gives no thread.
+/// When the system gives no thread, or the admin interface cannot be opened where the main file
+/// says.
 pub async fn run(paths: &Paths, loaded: Loaded, mut signals: Signals) -> io::Result<Exit> {
     let files_max = open_files::raise();
     let Loaded { settings, agents, broken, problems, main_file_is_broken: _ } = loaded;
+    let (asker, mut questions) = desk::open();
+    let admin = Admin::open(&settings.admin, &asker)?;
     let threads = settings.threads.unwrap_or_else(default_threads);
     let (threads, endings) = Threads::start(threads, |definition, context| {
         agent::run(definition, context).boxed_local()
@@ -58,6 +62,7 @@ pub async fn run(paths: &Paths, loaded: Loaded, mut signals: Signals) -> io::Res
         open_files_max = files_max,
         config = %paths.main_file().display(),
         agents_dir = %paths.agents_directory().display(),
+        admin = %admin.places().join(", "),
         "started"
     );
     if agents.is_empty() {
@@ -69,8 +74,6 @@ pub async fn run(paths: &Paths, loaded: Loaded, mut signals: Signals) -> io::Res
     drop(agents);
 
     let mut running = Running::new(paths, settings, supervisor, &problems, broken.len());
-    // Kept, so that a desk that nobody asks at is quiet and not closed.
-    let (_asker, mut questions) = desk::open();
     let mut status = interval(STATUS_INTERVAL);
     let mut watchdog = Notifier::watchdog_interval().map(interval);
     if let Some(watchdog) = &mut watchdog {
@@ -94,6 +97,7 @@ pub async fn run(paths: &Paths, loaded: Loaded, mut signals: Signals) -> io::Res
         }
     }
     let exit = stop(&mut running, &mut signals, &mut questions).await;
+    admin.end().await;
     running.supervisor.end();
     Ok(exit)
 }

@@ -94,6 +94,8 @@ pub struct AgentView {
     pub state: State,
     /// Since when.
     pub since: SystemTime,
+    /// A person asked for a pause, whether the agent has come to it or not.
+    pub paused: bool,
     /// Its numbers; they go on counting.
     pub meters: Arc<Meters>,
     /// What it did in the last minute.

@@ -19,6 +19,7 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod desk;
+pub mod admin;
 pub mod supervisor;
 pub mod threads;
 pub mod agent;

@@ -176,6 +176,7 @@ impl Supervisor {
                 definition: Arc::clone(&agent.definition),
                 state,
                 since,
+                paused: agent.paused,
                 meters: Arc::clone(&agent.meters),
                 figures: agent.recent.figures(&agent.meters, now),
             }

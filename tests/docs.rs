@@ -24,9 +24,10 @@ fn documents() -> Vec<String> {
 }
 
 /// Where the keys of each spec stand in the README: part of a heading, and what goes before a key.
-const SECTIONS: [(&str, &str, &str); 14] = [
+const SECTIONS: [(&str, &str, &str); 15] = [
     ("DaemonSpec", "The main file", ""),
     ("LogSpec", "The main file", ""),
+    ("AdminSpec", "The main file", ""),
     ("AgentSpec", "Top of the file", ""),
     ("AmqpSpec", "async/amqp", ""),
     ("BrokerTlsSpec", "async/amqp", "tls."),

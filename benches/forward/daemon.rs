@@ -14,8 +14,8 @@ use crate::contestant::Job;
 pub fn command(program: &Path, job: &Job, directory: &Path) -> Result<Command, Failure> {
     let agents = directory.join("agents.d");
     fs::create_dir(&agents)?;
-    // Nothing in it: defaults.
-    fs::write(directory.join("amqp-agentd.toml"), "")?;
+    // Defaults, but for the socket, which a daemon of this machine may have.
+    fs::write(directory.join("amqp-agentd.toml"), "[admin]\nsocket = \"\"\n")?;
     for queue in &job.queues {
         fs::write(agents.join(format!("{queue}.toml")), agent(job, queue)?)?;
     }

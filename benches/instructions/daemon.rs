@@ -18,7 +18,10 @@ impl Daemon {
     pub fn start(program: &Path, folder: &Path, agent: &str) -> io::Result<Self> {
         fs::create_dir_all(folder.join("agents.d"))?;
         fs::write(folder.join("agents.d/orders.toml"), agent)?;
-        fs::write(folder.join("amqp-agentd.toml"), "[daemon]\nthreads = 1\n")?;
+        fs::write(
+            folder.join("amqp-agentd.toml"),
+            "[daemon]\nthreads = 1\n[admin]\nsocket = \"\"\n",
+        )?;
         let counts = folder.join("callgrind.out");
         let log = File::create(folder.join("daemon.log"))?;
         let child = Command::new("valgrind")

@@ -5,6 +5,7 @@
 //! definitions that are equal make the same agent, which is what a reload asks.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,6 +27,30 @@ pub struct DaemonSettings {
     pub drain_timeout: Duration,
     /// How and what to log.
     pub log: LogSettings,
+    /// Where the running daemon can be asked.
+    pub admin: AdminSettings,
+}
+
+/// Where the running daemon can be asked, and by whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdminSettings {
+    /// The Unix socket; `None` is none.
+    pub socket: Option<AdminSocket>,
+    /// TCP addresses; port 0 lets the system choose.
+    pub listen: Vec<SocketAddr>,
+    /// Whether who comes by TCP may pause, resume and reload, not only look.
+    pub allow_control: bool,
+}
+
+/// The Unix socket that the daemon answers on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdminSocket {
+    /// At most 107 bytes.
+    pub path: PathBuf,
+    /// Permissions, at most `0o777`.
+    pub mode: u32,
+    /// The main file names it, so that the daemon must not run without.
+    pub is_named: bool,
 }
 
 /// How and what to log.

@@ -6,7 +6,8 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::definition::{DaemonSettings, LogFormat, LogSettings};
+use super::admin::admin_settings;
+use super::definition::{AdminSettings, DaemonSettings, LogFormat, LogSettings};
 use super::deserialize::deserialize;
 use super::report::Report;
 use super::resolve::{choice, period_within, whole_within};
@@ -22,6 +23,7 @@ impl Default for DaemonSettings {
             threads: None,
             drain_timeout: Duration::from_secs(30),
             log: LogSettings { format: LogFormat::Auto, level: "info".to_owned() },
+            admin: AdminSettings::default(),
         }
     }
 }
@@ -49,7 +51,7 @@ pub(super) fn main_file<'t>(
 ) -> (DaemonSettings, Defaults<'t>) {
     // Takes what is wrong out of the table, so that no agent inherits it.
     let spec: MainSpec = deserialize(file, &mut table, report);
-    let settings = settings(&spec, report);
+    let settings = settings(&spec, file, report);
     let mut agent = taken(&mut table, "defaults");
     let backend = taken(&mut agent, "backend");
     (settings, Defaults { agent, backend })
@@ -70,7 +72,7 @@ fn taken<'t>(table: &mut Table<'t>, key: &str) -> Table<'t> {
     }
 }
 
-fn settings(spec: &MainSpec, report: &mut Report<'_>) -> DaemonSettings {
+fn settings(spec: &MainSpec, file: FileId, report: &mut Report<'_>) -> DaemonSettings {
     const HOUR: Duration = Duration::from_hours(1);
     let mut settings = DaemonSettings::default();
     if let Some(daemon) = spec.daemon.as_ref().map(Spanned::get_ref) {
@@ -85,6 +87,9 @@ fn settings(spec: &MainSpec, report: &mut Report<'_>) -> DaemonSettings {
     }
     if let Some(log) = spec.log.as_ref().map(Spanned::get_ref) {
         settings.log = log_settings(log, settings.log, report);
+    }
+    if let Some(admin) = spec.admin.as_ref().map(Spanned::get_ref) {
+        settings.admin = admin_settings(admin, file, report);
     }
     settings
 }

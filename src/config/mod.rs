@@ -9,6 +9,7 @@
 //!
 //! A broken agent file never hides the other agents, and no step hides the problems of the next.
 
+mod admin;
 mod conflicts;
 mod copy_conflicts;
 pub mod definition;
@@ -34,6 +35,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use admin::ADMIN_SOCKET;
 use conflicts::without_conflicts;
 use definition::{AgentDefinition, DaemonSettings};
 use error::{Problem, Severity};
@@ -192,6 +194,24 @@ pub fn load(paths: &Paths, environment: &impl Environment) -> Loaded {
     broken.extend(broken_files.map(|(_, (path, _))| path.clone()));
     broken.sort();
     Loaded { settings, agents, broken, problems: report.into_problems(), main_file_is_broken }
+}
+
+/// Reads the main file alone: the daemon's own settings, and all that is wrong with them.
+///
+/// For who has to find the running daemon, whatever is wrong with its agents' files meanwhile.
+#[must_use]
+pub fn load_settings(
+    paths: &Paths,
+    environment: &impl Environment,
+) -> (DaemonSettings, Vec<Problem>) {
+    let (path, mut problems) = (paths.main_file(), Vec::new());
+    let Some(text) = main_text(paths, &path, &mut problems) else {
+        return (DaemonSettings::default(), problems);
+    };
+    let mut report = Report::default();
+    let (file, table) = read::parse(&path, &text, environment, &mut report);
+    let (settings, _) = main_file(file, table, &mut report);
+    (settings, report.into_problems())
 }
 
 /// Reads `text` as the agent file at `path`, which need not exist, without a main file.

@@ -21,6 +21,8 @@ pub(super) struct MainSpec {
     pub daemon: Key<Section<DaemonSpec>>,
     /// Table: how and what to log.
     pub log: Key<Section<LogSpec>>,
+    /// Table: where the running daemon can be asked.
+    pub admin: Key<Section<AdminSpec>>,
     /// Table: what agents inherit.
     #[expect(dead_code, reason = "read to be checked; agents inherit the tree itself")]
     pub defaults: Key<Section<DefaultsSpec>>,
@@ -44,6 +46,20 @@ pub(super) struct LogSpec {
     pub format: Key<String>,
     /// A level, or a list such as `"info,amqprs=warn"`. Default: `"info"`.
     pub level: Key<String>,
+}
+
+/// `[admin]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AdminSpec {
+    /// String: the Unix socket that the daemon answers on; `""` is none. Default: `"/run/amqp-agentd/admin.sock"`.
+    pub socket: Key<String>,
+    /// String: who may use the socket, as `chmod` takes it. Default: `"0660"`.
+    pub socket_mode: Key<String>,
+    /// String or list: addresses with a port to answer on as well; a port alone is on 127.0.0.1. Default: none.
+    pub listen: Key<Strings>,
+    /// Boolean: who comes by `listen` may pause, resume and reload, not only look. Default: false.
+    pub allow_control: Key<bool>,
 }
 
 /// `[defaults]`: tables of an agent file that every agent inherits key by key.

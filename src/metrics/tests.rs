@@ -19,6 +19,7 @@ fn agent(name: &str, meters: Meters) -> AgentView {
         definition: Arc::new(definition(name)),
         state: State::Holding("no connection".into()),
         since: START + Duration::from_millis(1_700_000_000_500),
+        paused: false,
         meters: Arc::new(meters),
         figures: Figures::default(),
     }

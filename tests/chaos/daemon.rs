@@ -51,7 +51,8 @@ impl Daemon {
     pub fn new(program: &Path, log: &Path) -> io::Result<Daemon> {
         let dir = tempfile::Builder::new().prefix("chaos-").tempdir()?;
         std::fs::create_dir(dir.path().join("agents.d"))?;
-        let main = "[daemon]\ndrain_timeout = \"5s\"\n[log]\nformat = \"json\"\n";
+        let main =
+            "[daemon]\ndrain_timeout = \"5s\"\n[log]\nformat = \"json\"\n[admin]\nsocket = \"\"\n";
         std::fs::write(dir.path().join("amqp-agentd.toml"), main)?;
         File::create(log)?;
         let (program, log) = (program.to_owned(), log.to_owned());

@@ -9,6 +9,9 @@
 mod acks;
 
 #[cfg(test)]
+mod admin;
+
+#[cfg(test)]
 mod breaker;
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 use toml::Table;
 
+use super::admin::Admin;
 use super::agent::Agent;
 use super::log::Log;
 use super::notify::Notify;
@@ -47,6 +48,10 @@ impl Daemon {
         log.insert("format".to_owned(), "json".into());
         log.insert("level".to_owned(), "info".into());
         daemon.set_main("log", log);
+        let mut admin = Table::new();
+        let socket = daemon.admin_socket().display().to_string();
+        admin.insert("socket".to_owned(), socket.into());
+        daemon.set_main("admin", admin);
         daemon
     }
 
@@ -102,6 +107,16 @@ impl Daemon {
     /// Where the agents' files are.
     pub fn agents_dir(&self) -> PathBuf {
         self.dir.path().join("agents.d")
+    }
+
+    /// Where it answers.
+    pub fn admin_socket(&self) -> PathBuf {
+        self.dir.path().join("admin.sock")
+    }
+
+    /// Whoever asks there.
+    pub fn admin(&self) -> Admin {
+        Admin::at(self.admin_socket())
     }
 
     /// Starts it and waits until it says that it is ready.

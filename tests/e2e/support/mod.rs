@@ -5,6 +5,7 @@
     reason = "one test binary: everything here is for the modules beside it"
 )]
 
+pub mod admin;
 pub mod agent;
 pub mod amqp;
 pub mod backend;
