@@ -22,6 +22,9 @@ _amqp__agentd() {
             amqp__agentd,help)
                 cmd="amqp__agentd__subcmd__help"
                 ;;
+            amqp__agentd,import)
+                cmd="amqp__agentd__subcmd__import"
+                ;;
             amqp__agentd,redrive)
                 cmd="amqp__agentd__subcmd__redrive"
                 ;;
@@ -33,6 +36,9 @@ _amqp__agentd() {
                 ;;
             amqp__agentd__subcmd__help,help)
                 cmd="amqp__agentd__subcmd__help__subcmd__help"
+                ;;
+            amqp__agentd__subcmd__help,import)
+                cmd="amqp__agentd__subcmd__help__subcmd__import"
                 ;;
             amqp__agentd__subcmd__help,redrive)
                 cmd="amqp__agentd__subcmd__help__subcmd__redrive"
@@ -47,7 +53,7 @@ _amqp__agentd() {
 
     case "${cmd}" in
         amqp__agentd)
-            opts="-h -V --help --version run check redrive help"
+            opts="-h -V --help --version run check redrive import help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -83,7 +89,7 @@ _amqp__agentd() {
             return 0
             ;;
         amqp__agentd__subcmd__help)
-            opts="run check redrive help"
+            opts="run check redrive import help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -124,6 +130,20 @@ _amqp__agentd() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        amqp__agentd__subcmd__help__subcmd__import)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         amqp__agentd__subcmd__help__subcmd__redrive)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -145,6 +165,24 @@ _amqp__agentd() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        amqp__agentd__subcmd__import)
+            opts="-h --out --force --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --out)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

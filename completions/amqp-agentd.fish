@@ -29,6 +29,7 @@ complete -c amqp-agentd -n "__fish_amqp_agentd_needs_command" -s V -l version -d
 complete -c amqp-agentd -n "__fish_amqp_agentd_needs_command" -f -a "run" -d 'Run the daemon in the foreground'
 complete -c amqp-agentd -n "__fish_amqp_agentd_needs_command" -f -a "check" -d 'Print every problem in every file; silent when there is none'
 complete -c amqp-agentd -n "__fish_amqp_agentd_needs_command" -f -a "redrive" -d 'Move dead letters back to the queue that they came from'
+complete -c amqp-agentd -n "__fish_amqp_agentd_needs_command" -f -a "import" -d 'Make agent files of KrakenD\'s async agents'
 complete -c amqp-agentd -n "__fish_amqp_agentd_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand run" -l config -d 'The main file [default: /etc/amqp-agentd/amqp-agentd.toml, which need not exist]' -r -F
 complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand run" -l agents -d 'The directory of agent files, one agent a *.toml [default: agents.d beside the main file]' -r -F
@@ -50,7 +51,12 @@ complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand redrive" -l all-
 complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand redrive" -l dry-run -d 'Only count, and change nothing'
 complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand redrive" -l json -d 'Print one JSON object in place of the table'
 complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand redrive" -s h -l help -d 'Print help'
-complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand help; and not __fish_seen_subcommand_from run check redrive help" -f -a "run" -d 'Run the daemon in the foreground'
-complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand help; and not __fish_seen_subcommand_from run check redrive help" -f -a "check" -d 'Print every problem in every file; silent when there is none'
-complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand help; and not __fish_seen_subcommand_from run check redrive help" -f -a "redrive" -d 'Move dead letters back to the queue that they came from'
-complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand help; and not __fish_seen_subcommand_from run check redrive help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand import" -l out -d 'The directory to write to, made if need be [default: none; the files are printed]' -r -F
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand import" -l force -d 'Overwrite agent files that are there'
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand import" -l json -d 'Print one JSON object in place of text'
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand import" -s h -l help -d 'Print help'
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand help; and not __fish_seen_subcommand_from run check redrive import help" -f -a "run" -d 'Run the daemon in the foreground'
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand help; and not __fish_seen_subcommand_from run check redrive import help" -f -a "check" -d 'Print every problem in every file; silent when there is none'
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand help; and not __fish_seen_subcommand_from run check redrive import help" -f -a "redrive" -d 'Move dead letters back to the queue that they came from'
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand help; and not __fish_seen_subcommand_from run check redrive import help" -f -a "import" -d 'Make agent files of KrakenD\'s async agents'
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand help; and not __fish_seen_subcommand_from run check redrive import help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

@@ -17,6 +17,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod import;
 pub mod daemon;
 pub mod desk;
 pub mod admin;

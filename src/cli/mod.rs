@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand, and the exit codes that they share.
 
 pub mod check;
+mod import;
 mod online;
 mod redrive;
 mod run;
@@ -36,6 +37,7 @@ Examples:
   amqp-agentd check --online                the same, and what the brokers say
   amqp-agentd run --agents ./agents.d       the daemon in the foreground; Ctrl-C drains and stops it
   amqp-agentd redrive orders --dry-run      its dead letters, by reason
+  amqp-agentd import krakend.json           agent files of KrakenD's async agents, printed
   kill -HUP $(pidof amqp-agentd)            read the files again; what is unchanged is not touched
 
 Exit codes: 0 fine, 1 failed, 64 wrong usage, 78 bad configuration.
@@ -52,6 +54,9 @@ enum Command {
     /// Move dead letters back to the queue that they came from
     #[command(after_help = redrive::HELP)]
     Redrive(redrive::Arguments),
+    /// Make agent files of KrakenD's async agents
+    #[command(after_help = import::HELP)]
+    Import(import::Arguments),
 }
 
 const SIGNALS: &str = "\
@@ -123,6 +128,7 @@ pub fn main() -> ExitCode {
             checked.unwrap_or(FAILED)
         }
         Command::Redrive(arguments) => redrive::redrive(arguments),
+        Command::Import(arguments) => import::import(&arguments),
     };
     ExitCode::from(code)
 }

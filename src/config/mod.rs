@@ -41,6 +41,7 @@ use definition::{AgentDefinition, DaemonSettings};
 use error::{Problem, Severity};
 use main_file::{Defaults, main_file};
 use report::Report;
+pub(crate) use report::quoted;
 use resolve::Candidate;
 
 /// The main file unless another is named.
@@ -226,6 +227,21 @@ pub fn load_agent_text(
     let mut report = Report::default();
     let (_, candidate) = agent(path, text, &Defaults::default(), environment, &mut report);
     (candidate.map(|candidate| candidate.definition), report.into_problems())
+}
+
+/// What is wrong with agent files, each alone and all together, without a main file and without
+/// reading them: `files` has their texts.
+pub(crate) fn problems_of(
+    files: &[(PathBuf, String)],
+    environment: &impl Environment,
+) -> Vec<Problem> {
+    let mut report = Report::default();
+    let candidates = files.iter().filter_map(|(path, text)| {
+        agent(path, text, &Defaults::default(), environment, &mut report).1
+    });
+    let candidates = candidates.collect();
+    without_conflicts(candidates, &mut report);
+    report.into_problems()
 }
 
 fn agent<'t>(

@@ -183,7 +183,7 @@ fn overlap(one: &Span, other: &Span) -> bool {
 }
 
 /// `text` in backquotes, on one line and not endless.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     const SHOWN_MAX: usize = 80;
     let mut shown: String = text.chars().take(SHOWN_MAX).flat_map(escaped).collect();
     if text.chars().nth(SHOWN_MAX).is_some() {

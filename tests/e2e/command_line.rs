@@ -17,6 +17,7 @@ fn help_teaches_and_is_as_it_is_written_down() {
         (&["run", "--help"], "run.txt"),
         (&["check", "--help"], "check.txt"),
         (&["redrive", "--help"], "redrive.txt"),
+        (&["import", "--help"], "import.txt"),
     ] {
         let output = agentd(arguments);
         assert_eq!(output.status.code(), Some(0), "{arguments:?}");

@@ -36,6 +36,9 @@ mod dispatch;
 mod hold;
 
 #[cfg(test)]
+mod import;
+
+#[cfg(test)]
 mod isolation;
 
 #[cfg(test)]
