@@ -19,6 +19,9 @@ _amqp__agentd() {
             amqp__agentd,check)
                 cmd="amqp__agentd__subcmd__check"
                 ;;
+            amqp__agentd,explain)
+                cmd="amqp__agentd__subcmd__explain"
+                ;;
             amqp__agentd,help)
                 cmd="amqp__agentd__subcmd__help"
                 ;;
@@ -33,6 +36,9 @@ _amqp__agentd() {
                 ;;
             amqp__agentd__subcmd__help,check)
                 cmd="amqp__agentd__subcmd__help__subcmd__check"
+                ;;
+            amqp__agentd__subcmd__help,explain)
+                cmd="amqp__agentd__subcmd__help__subcmd__explain"
                 ;;
             amqp__agentd__subcmd__help,help)
                 cmd="amqp__agentd__subcmd__help__subcmd__help"
@@ -53,7 +59,7 @@ _amqp__agentd() {
 
     case "${cmd}" in
         amqp__agentd)
-            opts="-h -V --help --version run check redrive import help"
+            opts="-h -V --help --version run check redrive import explain help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -88,8 +94,42 @@ _amqp__agentd() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        amqp__agentd__subcmd__explain)
+            opts="-h --message --peek --reply --retry-after --json --config --agents --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --message)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --reply)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --retry-after)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --agents)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         amqp__agentd__subcmd__help)
-            opts="run check redrive import help"
+            opts="run check redrive import explain help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -103,6 +143,20 @@ _amqp__agentd() {
             return 0
             ;;
         amqp__agentd__subcmd__help__subcmd__check)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        amqp__agentd__subcmd__help__subcmd__explain)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

@@ -30,6 +30,7 @@ complete -c amqp-agentd -n "__fish_amqp_agentd_needs_command" -f -a "run" -d 'Ru
 complete -c amqp-agentd -n "__fish_amqp_agentd_needs_command" -f -a "check" -d 'Print every problem in every file; silent when there is none'
 complete -c amqp-agentd -n "__fish_amqp_agentd_needs_command" -f -a "redrive" -d 'Move dead letters back to the queue that they came from'
 complete -c amqp-agentd -n "__fish_amqp_agentd_needs_command" -f -a "import" -d 'Make agent files of KrakenD\'s async agents'
+complete -c amqp-agentd -n "__fish_amqp_agentd_needs_command" -f -a "explain" -d 'Show the requests that a message becomes, and what follows from a reply'
 complete -c amqp-agentd -n "__fish_amqp_agentd_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand run" -l config -d 'The main file [default: /etc/amqp-agentd/amqp-agentd.toml, which need not exist]' -r -F
 complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand run" -l agents -d 'The directory of agent files, one agent a *.toml [default: agents.d beside the main file]' -r -F
@@ -55,8 +56,17 @@ complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand import" -l out -
 complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand import" -l force -d 'Overwrite agent files that are there'
 complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand import" -l json -d 'Print one JSON object in place of text'
 complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand import" -s h -l help -d 'Print help'
-complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand help; and not __fish_seen_subcommand_from run check redrive import help" -f -a "run" -d 'Run the daemon in the foreground'
-complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand help; and not __fish_seen_subcommand_from run check redrive import help" -f -a "check" -d 'Print every problem in every file; silent when there is none'
-complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand help; and not __fish_seen_subcommand_from run check redrive import help" -f -a "redrive" -d 'Move dead letters back to the queue that they came from'
-complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand help; and not __fish_seen_subcommand_from run check redrive import help" -f -a "import" -d 'Make agent files of KrakenD\'s async agents'
-complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand help; and not __fish_seen_subcommand_from run check redrive import help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand explain" -l message -d 'The message, as JSON; - is standard input [default: a small sample]' -r -F
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand explain" -l reply -d 'What the backends reply, try by try; the last one repeats' -r
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand explain" -l retry-after -d 'Retry-After of replies that are no success: seconds, or a duration such as 2m' -r
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand explain" -l config -d 'The main file [default: /etc/amqp-agentd/amqp-agentd.toml, which need not exist]' -r -F
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand explain" -l agents -d 'The directory of agent files, one agent a *.toml [default: agents.d beside the main file]' -r -F
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand explain" -l peek -d 'Take the first message of the agent\'s queue, and give it back'
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand explain" -l json -d 'Print one JSON object in place of the text'
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand explain" -s h -l help -d 'Print help'
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand help; and not __fish_seen_subcommand_from run check redrive import explain help" -f -a "run" -d 'Run the daemon in the foreground'
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand help; and not __fish_seen_subcommand_from run check redrive import explain help" -f -a "check" -d 'Print every problem in every file; silent when there is none'
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand help; and not __fish_seen_subcommand_from run check redrive import explain help" -f -a "redrive" -d 'Move dead letters back to the queue that they came from'
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand help; and not __fish_seen_subcommand_from run check redrive import explain help" -f -a "import" -d 'Make agent files of KrakenD\'s async agents'
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand help; and not __fish_seen_subcommand_from run check redrive import explain help" -f -a "explain" -d 'Show the requests that a message becomes, and what follows from a reply'
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand help; and not __fish_seen_subcommand_from run check redrive import explain help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

@@ -37,6 +37,7 @@ pub mod copies;
 pub mod backoff;
 mod pace;
 pub mod redrive;
+pub mod explain;
 pub mod logging;
 mod open_files;
 pub mod secret;

@@ -4,7 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::backoff;
-use crate::config::definition::{RetryPolicy, RetryStrategy};
+use crate::config::definition::{AgentDefinition, QueueType, RetryPolicy, RetryStrategy};
+use crate::copies::History;
 use crate::outcome::Outcome;
 
 /// What the broker is told; each ends the delivery.
@@ -99,6 +100,20 @@ pub struct Attempts {
 }
 
 impl Attempts {
+    /// Those of a message that has just come, with what it brings along of earlier deliveries.
+    #[must_use]
+    pub fn after(history: &History, strategy: RetryStrategy) -> Self {
+        // Where the message itself goes back, only the broker counts; but crashes too.
+        let before = match strategy {
+            RetryStrategy::Queue | RetryStrategy::InPlace => history.attempts,
+            RetryStrategy::Native | RetryStrategy::Requeue => {
+                history.attempts.max(history.deliveries)
+            }
+        };
+        let tries_before = history.tries.max(history.deliveries);
+        Self { before, tries_before, ..Self::default() }
+    }
+
     /// Tries in all.
     #[must_use]
     pub fn tries(&self) -> u32 {
@@ -125,6 +140,24 @@ pub struct Policy {
     /// Whether what is given back comes again. A stream takes a requeue for an ack, so what
     /// fails there is kept and tried on.
     pub can_requeue: bool,
+}
+
+impl Policy {
+    /// That of an agent.
+    #[must_use]
+    pub fn of(definition: &AgentDefinition) -> Self {
+        let last_resort = match &definition.dead_letter {
+            _ if definition.source.nack_discard => LastResort::Discard,
+            Some(_) => LastResort::DeadLetter,
+            None => LastResort::Keep,
+        };
+        Self {
+            retry: definition.retry.clone(),
+            last_resort,
+            auto_ack: definition.source.auto_ack,
+            can_requeue: definition.source.queue.queue_type != Some(QueueType::Stream),
+        }
+    }
 }
 
 /// What becomes of a message that is not tried again.

@@ -12,6 +12,7 @@ use super::hold::{Change, Seen};
 use super::window::Key;
 use crate::backend::News;
 use crate::backoff;
+use crate::delivery::Message;
 use crate::outcome::{Outcome, Reply};
 
 impl Agent {
@@ -22,7 +23,8 @@ impl Agent {
         if !self.targets.get(target).required() {
             return report.outcome;
         }
-        let sign = self.sign(key, report);
+        let held = key.and_then(|key| self.window.get(key));
+        let sign = sign(report, key.is_none(), held.map(|held| held.delivery.message()));
         // Whoever acks all messages anyway has nothing to hold.
         if let (false, Some(sign)) = (self.policy.auto_ack, sign) {
             let news = self.shared.observe(report, now, fastrand::f64());
@@ -42,15 +44,7 @@ impl Agent {
             self.heed_others(now);
         }
         self.hear_wish(report, now);
-        match report.outcome {
-            Outcome::TryAgain { few: false, .. } if self.hold.excuses(key, target) => {
-                Outcome::Unwell { certain: true }
-            }
-            outcome @ (Outcome::Delivered
-            | Outcome::Refused
-            | Outcome::TryAgain { .. }
-            | Outcome::Unwell { .. }) => outcome,
-        }
+        excused(report.outcome, self.hold.excuses(key, target))
     }
 
     /// A probe is over, whatever came of it: the turn goes on.
@@ -73,32 +67,11 @@ impl Agent {
         }
     }
 
-    /// What a reply says of the backend; nothing where it was not asked.
-    fn sign(&mut self, key: Option<Key>, report: &Report) -> Option<Sign> {
-        Some(match (report.outcome, &report.reply) {
-            (_, Reply::Impossible(_)) => return None,
-            // 404 and 409 speak of the message: a window full of such must not stop all others.
-            (Outcome::Delivered | Outcome::Refused | Outcome::TryAgain { few: true, .. }, _) => {
-                Sign::Well
-            }
-            (Outcome::Unwell { certain: true }, _) => Sign::Unreachable,
-            (Outcome::Unwell { certain: false }, _) => Sign::Credential,
-            (_, Reply::Unanswered(..)) if key.is_none() => Sign::Unreachable,
-            (Outcome::TryAgain { not_before, .. }, _) => {
-                let held = key.and_then(|key| self.window.get(key));
-                let message = held.map(|held| identity(held.delivery.message()));
-                Sign::Fault { message, asked: not_before.is_some() }
-            }
-        })
-    }
-
     /// The backend asked for quiet: all messages wait, of all agents that share its hosts.
     fn hear_wish(&self, report: &Report, now: Instant) {
         if let Outcome::TryAgain { whole_backend: true, not_before, .. } = report.outcome {
-            let faults = self.hold.faults(report.target).max(1);
-            let jitter = self.policy.retry.jitter;
-            let wait =
-                not_before.unwrap_or_else(|| backoff::in_place(faults, jitter, fastrand::f64()));
+            let faults = self.hold.faults(report.target);
+            let wait = wish(not_before, faults, self.policy.retry.jitter, fastrand::f64());
             self.shared.quiet(report.target, now + wait, now);
         }
     }
@@ -160,5 +133,44 @@ impl Agent {
             "backend {what} again: {}",
             report.reply
         );
+    }
+}
+
+/// What a reply says of the backend, to a message or to a probe without one; nothing where it was
+/// not asked.
+pub(super) fn sign(report: &Report, is_bare: bool, message: Option<&Message>) -> Option<Sign> {
+    Some(match (report.outcome, &report.reply) {
+        (_, Reply::Impossible(_)) => return None,
+        // 404 and 409 speak of the message: a window full of such must not stop all others.
+        (Outcome::Delivered | Outcome::Refused | Outcome::TryAgain { few: true, .. }, _) => {
+            Sign::Well
+        }
+        (Outcome::Unwell { certain: true }, _) => Sign::Unreachable,
+        (Outcome::Unwell { certain: false }, _) => Sign::Credential,
+        (_, Reply::Unanswered(..)) if is_bare => Sign::Unreachable,
+        (Outcome::TryAgain { not_before, .. }, _) => {
+            Sign::Fault { message: message.map(identity), asked: not_before.is_some() }
+        }
+    })
+}
+
+/// How long a backend that asked for quiet is left alone, with so many faults of its in a row.
+pub(super) fn wish(
+    not_before: Option<Duration>,
+    faults: u32,
+    jitter: f64,
+    chance: f64,
+) -> Duration {
+    not_before.unwrap_or_else(|| backoff::in_place(faults.max(1), jitter, chance))
+}
+
+/// What a reply means where what fails there may say nothing of the message.
+pub(super) fn excused(outcome: Outcome, is_excused: bool) -> Outcome {
+    match outcome {
+        Outcome::TryAgain { few: false, .. } if is_excused => Outcome::Unwell { certain: true },
+        outcome @ (Outcome::Delivered
+        | Outcome::Refused
+        | Outcome::TryAgain { .. }
+        | Outcome::Unwell { .. }) => outcome,
     }
 }

@@ -16,6 +16,7 @@ mod let_go;
 mod line;
 mod pause;
 mod reconnect;
+pub mod rehearsal;
 mod shared;
 mod shelf;
 mod tally;
@@ -36,9 +37,9 @@ use tracing::{error, info};
 
 use crate::backend::{Clients, Groups};
 use crate::broker::{Ended, Publishers, Session};
-use crate::config::definition::{AgentDefinition, BrokerAddress, QueueType};
+use crate::config::definition::{AgentDefinition, BrokerAddress};
 use crate::meters::Meters;
-use crate::settlement::{LastResort, Policy};
+use crate::settlement::Policy;
 
 use crate::pace::Pace;
 use attempt::{Finished, Job, Targets};
@@ -198,17 +199,7 @@ impl Agent {
     fn new(definition: Arc<AgentDefinition>, context: Context, targets: Targets) -> Self {
         let publisher =
             context.publishers.borrow_mut().get(&definition.source.brokers, &definition.name);
-        let last_resort = match &definition.dead_letter {
-            _ if definition.source.nack_discard => LastResort::Discard,
-            Some(_) => LastResort::DeadLetter,
-            None => LastResort::Keep,
-        };
-        let policy = Policy {
-            retry: definition.retry.clone(),
-            last_resort,
-            auto_ack: definition.source.auto_ack,
-            can_requeue: definition.source.queue.queue_type != Some(QueueType::Stream),
-        };
+        let policy = Policy::of(&definition);
         Self {
             orders: context.orders,
             state: context.state,

@@ -12,7 +12,6 @@ use super::tally::published;
 use super::window::{Held, Over};
 use super::{Agent, Order, State, Stop, line};
 use crate::broker::{Ended, Event, Session};
-use crate::config::definition::RetryStrategy;
 use crate::copies::History;
 use crate::delivery::Delivery;
 use crate::settlement::{Attempts, Settlement};
@@ -152,15 +151,7 @@ impl Agent {
     pub(super) fn receive(&mut self, mut delivery: Delivery, now: Instant) {
         self.tally.received();
         let history = History::take_up(&mut delivery.message);
-        // Where the message itself goes back, only the broker counts; but crashes too.
-        let before = match self.policy.retry.strategy {
-            RetryStrategy::Queue | RetryStrategy::InPlace => history.attempts,
-            RetryStrategy::Native | RetryStrategy::Requeue => {
-                history.attempts.max(history.deliveries)
-            }
-        };
-        let tries_before = history.tries.max(history.deliveries);
-        let attempts = Attempts { before, tries_before, ..Attempts::default() };
+        let attempts = Attempts::after(&history, self.policy.retry.strategy);
         let done = self.targets.done(&history);
         self.window.receive(delivery, attempts, history.first_failure, done, now);
     }

@@ -128,7 +128,7 @@ pub(super) fn key(definition: &BackendDefinition) -> Key {
 }
 
 /// Whether the library would find a proxy there. `NO_PROXY` alone makes none.
-fn environment_names_a_proxy() -> bool {
+pub(super) fn environment_names_a_proxy() -> bool {
     ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"].iter().any(|name| {
         std::env::var_os(name).is_some() || std::env::var_os(name.to_lowercase()).is_some()
     })

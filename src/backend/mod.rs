@@ -12,6 +12,7 @@ mod health;
 mod hosts;
 mod inquiry;
 mod place;
+mod preview;
 mod retry_after;
 
 use std::cell::RefCell;
@@ -30,6 +31,7 @@ pub use self::groups::{Groups, Member, News, Turn};
 use self::hosts::Hosts;
 pub use self::inquiry::inquire;
 use self::place::Place;
+pub use self::preview::{Preview, environment_names_a_proxy, preview};
 use crate::config::definition::BackendDefinition;
 use crate::delivery::Message;
 use crate::outcome::{NotSent, Reply, StatusPolicy, Unanswered};

@@ -204,6 +204,31 @@ impl PropertiesBuilder {
         self.field(name, FieldValue::l(value))
     }
 
+    /// Adds a header with a floating-point value; a name over 255 bytes is left out.
+    #[must_use]
+    pub fn float_header(self, name: &str, value: f64) -> Self {
+        self.field(name, FieldValue::d(value))
+    }
+
+    /// Adds a header that is true or false; a name over 255 bytes is left out.
+    #[must_use]
+    pub fn boolean_header(self, name: &str, value: bool) -> Self {
+        self.field(name, FieldValue::t(value))
+    }
+
+    /// Adds a header with a timestamp, in seconds since 1970; a name over 255 bytes is left out.
+    #[must_use]
+    pub fn timestamp_header(self, name: &str, seconds: u64) -> Self {
+        self.field(name, FieldValue::T(seconds))
+    }
+
+    /// Adds a header without a single value, as a table or a list is one; a name over 255 bytes is
+    /// left out.
+    #[must_use]
+    pub fn compound_header(self, name: &str) -> Self {
+        self.field(name, FieldValue::V)
+    }
+
     fn field(mut self, name: &str, value: FieldValue) -> Self {
         if let Ok(name) = amqprs::FieldName::try_from(name) {
             self.headers.insert(name, value);

@@ -2,6 +2,7 @@
 
 pub mod check;
 mod import;
+mod explain;
 mod online;
 mod redrive;
 mod run;
@@ -38,6 +39,7 @@ Examples:
   amqp-agentd run --agents ./agents.d       the daemon in the foreground; Ctrl-C drains and stops it
   amqp-agentd redrive orders --dry-run      its dead letters, by reason
   amqp-agentd import krakend.json           agent files of KrakenD's async agents, printed
+  amqp-agentd explain orders --reply 503    its request, and what becomes of a message that fails
   kill -HUP $(pidof amqp-agentd)            read the files again; what is unchanged is not touched
 
 Exit codes: 0 fine, 1 failed, 64 wrong usage, 78 bad configuration.
@@ -57,6 +59,9 @@ enum Command {
     /// Make agent files of KrakenD's async agents
     #[command(after_help = import::HELP)]
     Import(import::Arguments),
+    /// Show the requests that a message becomes, and what follows from a reply
+    #[command(after_help = explain::HELP)]
+    Explain(explain::Arguments),
 }
 
 const SIGNALS: &str = "\
@@ -129,6 +134,7 @@ pub fn main() -> ExitCode {
         }
         Command::Redrive(arguments) => redrive::redrive(arguments),
         Command::Import(arguments) => import::import(&arguments),
+        Command::Explain(arguments) => explain::explain(arguments),
     };
     ExitCode::from(code)
 }

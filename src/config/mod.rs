@@ -30,6 +30,7 @@ mod spec;
 pub(crate) mod suggest;
 mod tree;
 mod value;
+pub mod written;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

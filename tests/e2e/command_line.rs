@@ -18,6 +18,7 @@ fn help_teaches_and_is_as_it_is_written_down() {
         (&["check", "--help"], "check.txt"),
         (&["redrive", "--help"], "redrive.txt"),
         (&["import", "--help"], "import.txt"),
+        (&["explain", "--help"], "explain.txt"),
     ] {
         let output = agentd(arguments);
         assert_eq!(output.status.code(), Some(0), "{arguments:?}");

@@ -33,6 +33,9 @@ mod dead_letters;
 mod dispatch;
 
 #[cfg(test)]
+mod explain;
+
+#[cfg(test)]
 mod hold;
 
 #[cfg(test)]
