@@ -1,9 +1,8 @@
-//! What the documents say is true: the reference names every key with its default and no other,
-//! the examples pass `check`, links lead somewhere.
+//! What the documents say is true: the examples pass `check`, links lead somewhere, and what is told
+//! of is there. `tests/reference.rs` has the keys of the files.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may")]
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,141 +22,8 @@ fn documents() -> Vec<String> {
     documents
 }
 
-/// Where the keys of each spec stand in the README: part of a heading, and what goes before a key.
-const SECTIONS: [(&str, &str, &str); 15] = [
-    ("DaemonSpec", "The main file", ""),
-    ("LogSpec", "The main file", ""),
-    ("AdminSpec", "The main file", ""),
-    ("AgentSpec", "Top of the file", ""),
-    ("AmqpSpec", "async/amqp", ""),
-    ("BrokerTlsSpec", "async/amqp", "tls."),
-    ("ConsumerSpec", "[consumer]", ""),
-    ("ConnectionSpec", "[connection]", ""),
-    ("RetrySpec", "[retry]", ""),
-    ("DeadLetterSpec", "[dead_letter]", ""),
-    ("HoldSpec", "[hold]", ""),
-    ("DispatchSpec", "[dispatch]", ""),
-    ("BackendSpec", "[[backend]]", ""),
-    ("StatusSpec", "[[backend]]", "status."),
-    ("BackendTlsSpec", "[[backend]]", "tls."),
-];
-
 fn text(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"))
-}
-
-/// A key as `src/config/spec.rs` describes it.
-struct Key {
-    spec: String,
-    name: String,
-    comment: String,
-}
-
-impl Key {
-    /// It is a table with a heading of its own.
-    fn is_section(&self) -> bool {
-        let top = matches!(self.spec.as_str(), "MainSpec" | "DefaultsSpec" | "AgentSpec");
-        let words = ["Table", "List of tables", "One table"];
-        top && words.iter().any(|words| self.comment.starts_with(words))
-    }
-
-    /// As the README's second column has it.
-    fn default(&self) -> String {
-        if self.comment.contains(", required: ") {
-            return "required".to_owned();
-        }
-        let default = self.comment.split_once("Default: ").map_or("", |(_, default)| default);
-        default.trim_end_matches('.').replace('`', "")
-    }
-}
-
-fn keys() -> Vec<Key> {
-    let source = text("src/config/spec.rs");
-    let (mut spec, mut comment, mut renamed) = (String::new(), String::new(), None);
-    let mut keys = Vec::new();
-    for line in source.lines().map(str::trim) {
-        if let Some(words) = line.strip_prefix("/// ") {
-            comment = if comment.is_empty() { words.to_owned() } else { comment + " " + words };
-        } else if let Some(rename) = line.strip_prefix("#[serde(rename = \"") {
-            renamed = rename.strip_suffix("\")]").map(str::to_owned);
-        } else if let Some(rest) = line.strip_prefix("pub(super) struct ") {
-            let end = rest.find([' ', '<']).unwrap_or(rest.len());
-            spec = rest[..end].into();
-            comment.clear();
-        } else if let Some((name, _)) =
-            line.strip_prefix("pub ").and_then(|rest| rest.split_once(':'))
-        {
-            let name = renamed.take().unwrap_or_else(|| name.to_owned());
-            keys.push(Key { spec: spec.clone(), name, comment: std::mem::take(&mut comment) });
-        } else if line.is_empty() || line == "}" {
-            comment.clear();
-        }
-    }
-    assert!(keys.len() > 60, "spec.rs is no longer read right: {} keys", keys.len());
-    keys
-}
-
-/// Heading, then each key's default in the tables below it whose first column is `key`.
-fn reference() -> BTreeMap<String, BTreeMap<String, String>> {
-    let readme = text("README.md");
-    let (mut heading, mut is_reference) = (String::new(), false);
-    let mut sections: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
-    for line in readme.lines() {
-        // One hash begins a comment in an example.
-        if line.starts_with("##") {
-            heading = line.trim_start_matches('#').trim().replace('`', "");
-            is_reference = false;
-        }
-        is_reference |= line.starts_with("| key | default |");
-        let mut cells = line.split('|').skip(1).map(str::trim);
-        if let (true, Some(key), Some(default)) = (is_reference, cells.next(), cells.next()) {
-            let Some(key) = key.strip_prefix('`').and_then(|key| key.split('`').next()) else {
-                continue;
-            };
-            let known = sections.entry(heading.clone()).or_default();
-            let is_new = known.insert(key.to_owned(), default.replace('`', "")).is_none();
-            assert!(is_new, "`{key}` is told of twice under {heading}");
-        }
-    }
-    sections
-}
-
-#[test]
-fn the_reference_names_every_key_with_its_default_and_no_other() {
-    let readme = text("README.md");
-    let mut reference = reference();
-    let mut wrong = Vec::new();
-    for key in keys() {
-        if key.is_section() {
-            let table = [format!("[{}]", key.name), format!("[\"{}\"]", key.name)];
-            if !table.iter().any(|table| readme.contains(table)) {
-                wrong.push(format!("the table {} is not told of", key.name));
-            }
-            continue;
-        }
-        let mut sections = SECTIONS.iter();
-        let Some((_, heading, prefix)) = sections.find(|(spec, ..)| *spec == key.spec) else {
-            wrong.push(format!("{} has no place in SECTIONS", key.spec));
-            continue;
-        };
-        let section = reference.iter_mut().find(|(known, _)| known.contains(heading));
-        let Some((_, section)) = section else {
-            wrong.push(format!("no heading has {heading}"));
-            continue;
-        };
-        let name = format!("{prefix}{}", key.name);
-        match section.remove(&name) {
-            None => wrong.push(format!("`{name}` is missing under {heading}")),
-            Some(told) if told != key.default() => wrong.push(format!(
-                "`{name}` under {heading} has the default {:?}, told is {told:?}",
-                key.default()
-            )),
-            Some(_) => {}
-        }
-    }
-    let stale = reference.values().flat_map(BTreeMap::keys);
-    wrong.extend(stale.map(|name| format!("`{name}` is told of and no key")));
-    assert!(wrong.is_empty(), "README.md: {wrong:#?}");
 }
 
 /// A machine that has the credentials of the examples in this directory, and nothing else.
@@ -173,10 +39,10 @@ impl Environment for Machine {
     }
 }
 
-/// The README's TOML examples: the file named in the first line, and the text.
-fn examples() -> Vec<(String, String)> {
-    let readme = text("README.md");
-    let blocks = readme.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+/// A document's TOML examples: the file named in the first line, and the text.
+fn examples(document: &str) -> Vec<(String, String)> {
+    let document = text(document);
+    let blocks = document.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     let named = blocks.map(|block| {
         let name = block.lines().next().and_then(|line| line.strip_prefix("# "));
         let name = name.unwrap_or_else(|| panic!("an example without its file's name:\n{block}"));
@@ -187,24 +53,26 @@ fn examples() -> Vec<(String, String)> {
 
 #[test]
 fn the_examples_pass_check() {
-    let folder = tempfile::tempdir().unwrap();
-    fs::create_dir(folder.path().join("agents.d")).unwrap();
-    fs::write(folder.path().join("amqp-password"), "secret\n").unwrap();
-    let machine = Machine(folder.path().to_owned());
-    let mut agents = 0;
-    for (name, text) in examples() {
-        if name.starts_with("agents.d/") {
-            let (definition, problems) = load_agent_text(Path::new(&name), &text, &machine);
-            assert!(definition.is_some() && problems.is_empty(), "{name}: {problems:#?}");
-            agents += 1;
+    for document in ["README.md", "docs/agent-file.md"] {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("agents.d")).unwrap();
+        fs::write(folder.path().join("amqp-password"), "secret\n").unwrap();
+        let machine = Machine(folder.path().to_owned());
+        let mut agents = 0;
+        for (name, text) in examples(document) {
+            if name.starts_with("agents.d/") {
+                let (definition, problems) = load_agent_text(Path::new(&name), &text, &machine);
+                assert!(definition.is_some() && problems.is_empty(), "{name}: {problems:#?}");
+                agents += 1;
+            }
+            fs::write(folder.path().join(name), text).unwrap();
         }
-        fs::write(folder.path().join(name), text).unwrap();
+        let main = folder.path().join("amqp-agentd.toml");
+        assert!(agents > 0 && main.is_file(), "{document} shows no agent file, or no main file");
+        let loaded = load(&Paths { main: Some(main), agents: None }, &machine);
+        assert!(loaded.problems.is_empty(), "{document}: {:#?}", loaded.problems);
+        assert_eq!(loaded.agents.len(), agents);
     }
-    let main = folder.path().join("amqp-agentd.toml");
-    assert!(agents > 0 && main.is_file(), "README.md shows no agent file, or no main file");
-    let loaded = load(&Paths { main: Some(main), agents: None }, &machine);
-    assert!(loaded.problems.is_empty(), "{:#?}", loaded.problems);
-    assert_eq!(loaded.agents.len(), agents);
 }
 
 /// A document's lines without its blocks of code.

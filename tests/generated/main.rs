@@ -44,11 +44,9 @@ fn program_page() -> String {
     pages::program(&program(), &text("man/amqp-agentd.8.md"))
 }
 
-/// The chapter of the README that tells the keys.
+/// The document that tells the keys.
 fn reference() -> String {
-    let readme = text("README.md");
-    let chapter = readme.split("\n## ").find(|chapter| chapter.starts_with("Agent files")).unwrap();
-    format!("## {chapter}")
+    text("docs/agent-file.md")
 }
 
 fn file_page() -> String {
