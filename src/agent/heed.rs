@@ -5,11 +5,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{error, info};
 
-use super::Agent;
 use super::attempt::Report;
 use super::breaker::{Sign, identity};
 use super::hold::{Change, Seen};
 use super::window::Key;
+use super::{Agent, line};
 use crate::backend::News;
 use crate::backoff;
 use crate::delivery::Message;
@@ -94,7 +94,7 @@ impl Agent {
             Change::Opened => {
                 self.say_unwell(report, 1);
                 let name = self.targets.get(report.target).name();
-                self.unwell = Some(format!("{name}: {}", report.reply));
+                self.unwell = Some(line::said(name, &report.reply.to_string()));
             }
             Change::Closed(after) => {
                 self.say_recovered(report, "well", after, self.window.len(), 1);

@@ -214,6 +214,12 @@ pub(super) fn aside_skipped(agent: &Arc<str>, backend: &str, held: &Held) {
     warn!(agent = %agent, message_id, backend = %backend, "not told, and not required to be: too many requests to such backends are under way");
 }
 
+/// What a backend said, with its name unless what it said has that already: a name is often the
+/// host and port that could not be reached.
+pub(super) fn said(backend: &str, reply: &str) -> String {
+    if reply.contains(backend) { reply.to_owned() } else { format!("{backend}: {reply}") }
+}
+
 /// The number of the try that just ended, over all deliveries that the broker tells of.
 pub(super) fn attempt_number(held: &Held) -> u32 {
     held.attempts.tries().max(1)

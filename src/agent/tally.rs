@@ -8,7 +8,7 @@ use tracing::info;
 
 use super::attempt::Report;
 use super::hold::Hold;
-use super::line::Failed;
+use super::line::{self, Failed};
 use super::shared::Shared;
 use crate::broker::Ended;
 use crate::config::definition::AgentDefinition;
@@ -124,12 +124,13 @@ impl Tally {
 
     /// A message failed for this delivery.
     pub(super) fn failed(&self, failed: &Failed) {
-        self.meters.failed(format!("{}: {}", failed.backend, failed.reply));
+        self.meters.failed(line::said(&failed.backend, &failed.reply));
     }
 
     /// A backend failed, be it without a message.
     pub(super) fn failed_with(&self, report: &Report) {
-        self.meters.failed(format!("{}: {}", self.backends[report.target].name, report.reply));
+        let name = &self.backends[report.target].name;
+        self.meters.failed(line::said(name, &report.reply.to_string()));
     }
 
     /// Which backends are unwell at `now`.

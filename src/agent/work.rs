@@ -241,8 +241,7 @@ impl Agent {
             let is_blocked = *self.copying.blocked.borrow();
             self.tally.unwell(&self.hold, &self.shared, now);
             let down = self.shared.down(now);
-            let down =
-                down.map(|(target, why)| format!("{}: {why}", self.targets.get(target).name()));
+            let down = down.map(|(target, why)| line::said(self.targets.get(target).name(), &why));
             self.say(match down.or_else(|| self.unwell.clone()) {
                 _ if self.pause.is_on() => State::Paused,
                 Some(reason) => State::Holding(reason),
