@@ -147,3 +147,28 @@ fn shipped_files_are_valid() {
     assert!(!loaded.agents.is_empty());
     assert_eq!(loaded.settings, amqp_agentd::config::definition::DaemonSettings::default());
 }
+
+#[test]
+fn the_shipped_main_file_shows_the_values_that_hold_without_it() {
+    let shipped = fs::read_to_string("systemd/amqp-agentd.toml").unwrap();
+    let (settings, _defaults) = shipped.split_once("# What every agent inherits").unwrap();
+    let is_key = |line: &str| line.starts_with('#') && line.contains(" = ");
+    // What is an example, and not the value that holds without it.
+    let is_example = |line: &str| {
+        ["threads", "socket", "listen"].iter().any(|key| line.starts_with(&format!("#{key} = ")))
+    };
+    let (chosen, fixed): (Vec<_>, Vec<_>) =
+        settings.lines().filter(|line| is_key(line)).partition(|line| is_example(line));
+    assert!(chosen.len() == 3 && fixed.len() >= 5, "{settings}");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let uncommented: String = settings
+        .lines()
+        .filter(|line| !chosen.contains(line))
+        .flat_map(|line| [if is_key(line) { &line[1..] } else { line }, "\n"])
+        .collect();
+    fs::write(file.path(), uncommented).unwrap();
+    let paths = Paths { main: Some(file.path().into()), agents: Some("agents.d".into()) };
+    let loaded = load(&paths, &Fixtures);
+    assert_eq!(loaded.problems, []);
+    assert_eq!(loaded.settings, amqp_agentd::config::definition::DaemonSettings::default());
+}

@@ -57,6 +57,9 @@ mod odd_headers;
 mod online;
 
 #[cfg(test)]
+mod package;
+
+#[cfg(test)]
 mod publishing;
 
 #[cfg(test)]
