@@ -167,6 +167,7 @@ fn copies(criterion: &mut Criterion) {
         first: 1_700_000_000,
         last: 1_700_000_001,
         done: Vec::new(),
+        traceparent: None,
     };
     let delay = Duration::from_secs(5);
     criterion.bench_function("copy/for a retry, 10 headers", |bencher| {

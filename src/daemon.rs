@@ -10,15 +10,17 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::admin::Admin;
 use crate::agent;
+use crate::config::definition::DaemonSettings;
 use crate::config::diff::diff;
 use crate::config::{Loaded, Paths};
 use crate::desk::{self, Question};
 use crate::open_files;
 use crate::signals::{Signal, Signals};
+use crate::spans::{Exporter, Tracer};
 use crate::supervisor::Supervisor;
 use crate::systemd::Notifier;
 use crate::threads::Threads;
@@ -29,6 +31,9 @@ const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long an agent has to give back what it holds, once it no longer waits for replies.
 const GIVE_BACK_MAX: Duration = Duration::from_secs(8);
+
+/// How long the last spans have to leave.
+const FLUSH_MAX: Duration = Duration::from_secs(5);
 
 /// How the daemon ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +55,8 @@ pub async fn run(paths: &Paths, loaded: Loaded, mut signals: Signals) -> io::Res
     let (asker, mut questions) = desk::open();
     let admin = Admin::open(&settings.admin, &asker)?;
     let threads = settings.threads.unwrap_or_else(default_threads);
-    let (threads, endings) = Threads::start(threads, |definition, context| {
+    let (tracer, exporter) = spans(&settings);
+    let (threads, endings) = Threads::start(threads, tracer.as_ref(), |definition, context| {
         agent::run(definition, context).boxed_local()
     })?;
     let mut supervisor = Supervisor::new(threads, endings, settings.drain_timeout);
@@ -99,7 +105,23 @@ pub async fn run(paths: &Paths, loaded: Loaded, mut signals: Signals) -> io::Res
     let exit = stop(&mut running, &mut signals, &mut questions).await;
     admin.end().await;
     running.supervisor.end();
+    if let Some(exporter) = exporter {
+        exporter.stop(FLUSH_MAX).await;
+    }
     Ok(exit)
+}
+
+/// What spans are made with and how they leave, where somebody collects them. To be without is no
+/// reason not to deliver.
+fn spans(settings: &DaemonSettings) -> (Option<Tracer>, Option<Exporter>) {
+    match settings.tracing.as_ref().map(Exporter::start) {
+        Some(Ok((tracer, exporter))) => (Some(tracer), Some(exporter)),
+        Some(Err(problem)) => {
+            error!("no spans are sent: {problem}");
+            (None, None)
+        }
+        None => (None, None),
+    }
 }
 
 /// Drains all agents; a second signal ends them at once.

@@ -34,6 +34,7 @@ pub mod backend;
 pub mod outcome;
 pub mod settlement;
 pub mod copies;
+pub mod spans;
 pub mod backoff;
 mod pace;
 pub mod redrive;

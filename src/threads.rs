@@ -20,6 +20,7 @@ use crate::backend::{Clients, Groups};
 use crate::broker::Publishers;
 use crate::config::definition::AgentDefinition;
 use crate::meters::Meters;
+use crate::spans::Tracer;
 
 /// Commands that may wait for a thread.
 const QUEUE: usize = 64;
@@ -65,6 +66,9 @@ pub struct Threads {
     next: usize,
 }
 
+/// What the agents of all threads share.
+type Shared = (Arc<Groups>, Option<Tracer>);
+
 struct Thread {
     commands: mpsc::Sender<Command>,
     handle: std::thread::JoinHandle<()>,
@@ -73,7 +77,7 @@ struct Thread {
 impl Threads {
     /// Starts `count` threads that live lives by `life`; the endings come out of the receiver.
     ///
-    /// A thread never waits for the supervisor, which waits for the thread to take a command.
+    /// Where there is a `tracer`, the agents make spans with it. A thread never waits for the supervisor, which waits for the thread to take a command.
     ///
     /// # Errors
     /// When the system gives no thread, or a runtime cannot be made.
@@ -83,11 +87,15 @@ impl Threads {
     )]
     pub fn start(
         count: NonZeroUsize,
+        tracer: Option<&Tracer>,
         life: Life,
     ) -> io::Result<(Self, mpsc::UnboundedReceiver<Ending>)> {
         let (endings, received) = mpsc::unbounded_channel();
         let groups = Arc::new(Groups::default());
-        let start = |number| Thread::start(number, life, endings.clone(), Arc::clone(&groups));
+        let start = |number| {
+            let shared = (Arc::clone(&groups), tracer.cloned());
+            Thread::start(number, life, endings.clone(), shared)
+        };
         let threads = (0..count.get()).map(start);
         Ok((Self { threads: threads.collect::<io::Result<_>>()?, next: 0 }, received))
     }
@@ -124,7 +132,7 @@ impl Thread {
         number: usize,
         life: Life,
         endings: mpsc::UnboundedSender<Ending>,
-        groups: Arc<Groups>,
+        shared: Shared,
     ) -> io::Result<Self> {
         let (commands, received) = mpsc::channel(QUEUE);
         let (made, runtime_made) = std::sync::mpsc::sync_channel(1);
@@ -135,7 +143,7 @@ impl Thread {
             };
             // Nobody waits for it any more if this fails.
             made.send(Ok(())).unwrap_or_default();
-            runtime.block_on(lives(received, endings, groups, life));
+            runtime.block_on(lives(received, endings, shared, life));
             // A name look-up that hangs must not keep the daemon from ending.
             runtime.shutdown_background();
         };
@@ -158,7 +166,7 @@ fn runtime() -> io::Result<LocalRuntime> {
 async fn lives(
     mut commands: mpsc::Receiver<Command>,
     endings: mpsc::UnboundedSender<Ending>,
-    groups: Arc<Groups>,
+    (groups, tracer): Shared,
     life: Life,
 ) {
     let clients = Rc::new(RefCell::new(Clients::default()));
@@ -171,7 +179,9 @@ async fn lives(
                 Some(Command::Start(Start { id, definition, orders, state, meters })) => {
                     let (clients, publishers) = (Rc::clone(&clients), Rc::clone(&publishers));
                     let groups = Arc::clone(&groups);
-                    let context = Context { clients, groups, publishers, orders, state, meters };
+                    let tracer = tracer.clone();
+                    let context =
+                        Context { clients, groups, publishers, tracer, orders, state, meters };
                     let task = lives.spawn_local(life(definition, context));
                     ids.insert(task.id(), id);
                 }

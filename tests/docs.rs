@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use amqp_agentd::config::{Environment, Paths, load, load_agent_text};
+use amqp_agentd::spans::{DELIVERY, REQUEST, RESOURCE};
 
 /// All documents that people read.
 fn documents() -> Vec<String> {
@@ -146,4 +147,16 @@ fn every_room_of_the_architecture_is_there() {
         let is_told = name == "lib.rs" || told.contains(&name);
         assert!(is_told, "ARCHITECTURE.md does not tell of src/{name}");
     }
+}
+
+#[test]
+fn each_attribute_of_a_span_is_told_of_where_it_stands() {
+    let document = text("docs/tracing.md");
+    let tables = document.split("| attribute | says |").skip(1).map(|rest| {
+        let rows = rest.lines().skip(1).take_while(|line| line.starts_with('|'));
+        let names = rows.filter_map(|row| row.strip_prefix("| `")?.split('`').next());
+        names.collect::<Vec<_>>()
+    });
+    let told: Vec<_> = tables.collect();
+    assert_eq!(told, [&DELIVERY[..], &REQUEST[..], &RESOURCE[..]]);
 }

@@ -18,7 +18,7 @@ const REFERENCE: &str = "docs/agent-file.md";
 
 /// Each spec of `src/config/spec.rs`: the heading that its keys stand under, and where they are in
 /// a file.
-const SECTIONS: [(&str, &str, Home); 15] = [
+const SECTIONS: [(&str, &str, Home); 16] = [
     ("AgentSpec", "Top of the file", Home::Agent(&[])),
     ("AmqpSpec", "[\"async/amqp\"]: where messages come from", Home::Agent(&["async/amqp"])),
     ("BrokerTlsSpec", "tls in [\"async/amqp\"]", Home::Agent(&["async/amqp", "tls"])),
@@ -38,6 +38,7 @@ const SECTIONS: [(&str, &str, Home); 15] = [
     ("DaemonSpec", "[daemon] of the main file", Home::Main("daemon")),
     ("LogSpec", "[log] of the main file", Home::Main("log")),
     ("AdminSpec", "[admin] of the main file", Home::Main("admin")),
+    ("TracingSpec", "[tracing] of the main file", Home::Main("tracing")),
 ];
 
 /// Where a key belongs.

@@ -50,6 +50,7 @@ static TEMPLATE: LazyLock<Template> = LazyLock::new(|| {
         status: StatusPolicy::default(),
         tls: TlsSettings::default(),
         http2: Http2::Negotiate,
+        path_is_secret: false,
     })
     .expect("the definition is sound")
 });

@@ -9,14 +9,15 @@ use futures_util::future::{LocalBoxFuture, join_all};
 use smallvec::{SmallVec, smallvec};
 use tokio::time::Instant;
 
-use super::window::{Done, Key};
+use super::line::About;
+use super::window::{Done, Held, Key};
 use crate::backend::{Answer, Backend, BackendError, Clients};
 use crate::broker::NotSafe;
 use crate::config::definition::{AgentDefinition, Dispatch};
 use crate::copies::History;
-use crate::delivery::Message;
 use crate::outcome::{Outcome, Reply, judge};
 use crate::request::HttpRequest;
+use crate::spans::RequestSpan;
 
 /// What one backend said.
 pub(super) struct Report {
@@ -39,8 +40,8 @@ pub(super) type Reports = SmallVec<[Report; 1]>;
 pub(super) enum Finished {
     /// A try at the backends that decide.
     Attempt(Key, Reports),
-    /// A request to a backend that does not decide, of the message with this id.
-    Aside(Option<String>, Report),
+    /// A request to a backend that does not decide, of this message.
+    Aside(About, Report),
     /// A probe without a message.
     Probe(Report),
     /// The copy that is to take a message's place, and where it went.
@@ -49,6 +50,14 @@ pub(super) enum Finished {
 
 /// The future of something in flight.
 pub(super) type Job = LocalBoxFuture<'static, Finished>;
+
+/// One request of a try.
+struct Step {
+    target: usize,
+    request: Result<HttpRequest, Reply>,
+    /// While somebody collects spans.
+    span: Option<Box<RequestSpan>>,
+}
 
 /// All backends of an agent.
 #[derive(Clone)]
@@ -80,27 +89,28 @@ impl Targets {
         &self.all[target]
     }
 
-    /// A try at the backends that decide and that are not `done`.
-    pub(super) fn attempt(&self, key: Key, message: &Message, attempt: u32, done: &[bool]) -> Job {
+    /// A try of `held`, which is at `key`, at the backends that decide and that do not have it.
+    pub(super) fn attempt(&self, key: Key, held: &Held) -> Job {
+        let done = &held.done;
+        let attempt = held.attempts.tries().saturating_add(1);
         let in_order = matches!(self.dispatch, Dispatch::Sequential);
         let open = (0..self.len())
             .filter(|&target| !done[target] && (in_order || self.get(target).required()));
         let targets = self.clone();
         // Most agents have one backend, and need nothing that joins several.
         if let (Some(target), None) = (open.clone().next(), open.clone().nth(1)) {
-            let request = self.request(target, message, attempt);
-            return Box::pin(async move {
-                Finished::Attempt(key, smallvec![targets.send(target, request).await])
-            });
+            let step = self.step(target, held, attempt);
+            return Box::pin(
+                async move { Finished::Attempt(key, smallvec![targets.send(step).await]) },
+            );
         }
-        let steps: Vec<_> =
-            open.map(|target| (target, self.request(target, message, attempt))).collect();
+        let steps: Vec<_> = open.map(|target| self.step(target, held, attempt)).collect();
         if in_order {
             Box::pin(async move { Finished::Attempt(key, targets.one_by_one(steps).await) })
         } else {
-            let all = steps.into_iter().map(move |(target, request)| {
+            let all = steps.into_iter().map(move |step| {
                 let targets = targets.clone();
-                async move { targets.send(target, request).await }
+                async move { targets.send(step).await }
             });
             Box::pin(async move { Finished::Attempt(key, join_all(all).await.into()) })
         }
@@ -115,11 +125,11 @@ impl Targets {
     }
 
     /// Tells one backend that does not decide.
-    pub(super) fn aside(&self, target: usize, message: &Message) -> Job {
-        let request = self.request(target, message, 1);
-        let id = message.properties.message_id().map(str::to_owned);
+    pub(super) fn aside(&self, target: usize, held: &Held) -> Job {
+        let step = self.step(target, held, 1);
+        let about = About::new(held);
         let targets = self.clone();
-        Box::pin(async move { Finished::Aside(id, targets.send(target, request).await) })
+        Box::pin(async move { Finished::Aside(about, targets.send(step).await) })
     }
 
     /// Asks a backend whether it is well, without a message.
@@ -132,21 +142,23 @@ impl Targets {
         })
     }
 
-    fn request(
-        &self,
-        target: usize,
-        message: &Message,
-        attempt: u32,
-    ) -> Result<HttpRequest, Reply> {
-        self.get(target)
-            .request(message, attempt)
-            .map_err(|error| Reply::Impossible(error.to_string()))
+    fn step(&self, target: usize, held: &Held, attempt: u32) -> Step {
+        let mut request = self
+            .get(target)
+            .request(held.delivery.message(), attempt)
+            .map_err(|error| Reply::Impossible(error.to_string()));
+        let span = held.span.as_ref().map(|span| span.request(target, attempt));
+        if let (Some(span), Ok(request)) = (&span, &mut request) {
+            span.put_into(&mut request.headers);
+        }
+        Step { target, request, span }
     }
 
-    async fn one_by_one(&self, steps: Vec<(usize, Result<HttpRequest, Reply>)>) -> Reports {
+    async fn one_by_one(&self, steps: Vec<Step>) -> Reports {
         let mut reports = Reports::with_capacity(steps.len());
-        for (target, request) in steps {
-            let report = self.send(target, request).await;
+        for step in steps {
+            let target = step.target;
+            let report = self.send(step).await;
             let stop = self.get(target).required() && report.outcome != Outcome::Delivered;
             reports.push(report);
             if stop {
@@ -156,17 +168,25 @@ impl Targets {
         reports
     }
 
-    async fn send(&self, target: usize, request: Result<HttpRequest, Reply>) -> Report {
+    async fn send(&self, Step { target, request, mut span }: Step) -> Report {
         let started = Instant::now();
+        if let Some(span) = &mut span {
+            span.begin();
+        }
         let answer = match request {
             Ok(request) => self.get(target).send(request).await,
             Err(impossible) => Answer::from(impossible),
         };
-        self.report(target, answer, started)
+        let host = answer.host;
+        let report = self.report(target, answer, started);
+        if let Some(span) = span {
+            span.end(&report.reply, report.outcome, host, report.took);
+        }
+        report
     }
 
     fn report(&self, target: usize, answer: Answer, started: Instant) -> Report {
-        let Answer { reply, excerpt } = answer;
+        let Answer { reply, excerpt, host: _ } = answer;
         let outcome = judge(&reply, self.get(target).policy());
         Report { target, reply, outcome, excerpt, started, took: started.elapsed() }
     }

@@ -195,6 +195,7 @@ fn failure<'a>(
         tries: held.attempts.tries(),
         first: held.first_failure.unwrap_or(now),
         last: now,
+        traceparent: held.span.as_ref().and_then(|span| span.traceparent_for_copy()),
         done: done.map(|(target, _)| &**targets.get(target).name()).collect(),
     }
 }

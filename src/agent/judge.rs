@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use super::attempt::{Finished, Report, Reports};
-use super::line::Action;
+use super::line::{About, Action};
 use super::window::{Due, Held, Key};
 use super::{Agent, line};
 use crate::broker::{Ended, Session};
@@ -23,8 +23,8 @@ impl Agent {
     ) -> Result<(), Ended> {
         match finished {
             Finished::Attempt(key, reports) => self.judge(session, key, reports, now).await,
-            Finished::Aside(id, report) => {
-                self.aside_finished(id.as_deref(), &report);
+            Finished::Aside(about, report) => {
+                self.aside_finished(&about, &report);
                 Ok(())
             }
             Finished::Probe(report) => {
@@ -62,8 +62,7 @@ impl Agent {
                 held.done[report.target] = true;
             } else if !backend.required() {
                 held.done[report.target] = true;
-                let id = held.delivery.message().properties.message_id();
-                line::aside(&self.definition.name, backend.name(), id, report);
+                line::aside(&self.definition.name, backend.name(), &About::new(held), report);
             }
         }
         let outcome = join(decisive().map(|report| report.outcome));
@@ -84,6 +83,9 @@ impl Agent {
         // What is told is what decided: one that refuses, and not one beside it that is slow.
         let decides = |report: &&Report| discriminant(&report.outcome) == discriminant(&outcome);
         let worst = decisive().filter(decides).find(|report| report.outcome != Outcome::Delivered);
+        if let Some(span) = &mut held.span {
+            span.tried(outcome, worst.map(|report| &report.reply));
+        }
         match (decision, worst) {
             (Decision::Settle(settlement), None) => {
                 self.settle_judged(session, key, settlement, now).await

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::field::display;
 use tracing::{debug, error, info, warn};
 
 use super::attempt::Report;
@@ -12,6 +13,7 @@ use crate::broker::{Ended, Session};
 use crate::config::definition::{AgentDefinition, AuthMechanism, BrokerAddress, Declare};
 use crate::outcome::{Outcome, Reply};
 use crate::settlement::{CopyTo, Reason, Settlement};
+use crate::spans::{Context, TraceId};
 
 /// Connected where and as whom, what was declared, window and workers.
 pub(super) fn connected(
@@ -83,6 +85,27 @@ pub(super) fn no_session(
     }
 }
 
+/// The names that lines about a message go by, kept where the message may be gone before its line.
+pub(super) struct About {
+    message_id: Option<String>,
+    trace: Option<TraceId>,
+}
+
+impl About {
+    pub(super) fn new(held: &Held) -> Self {
+        let message_id = held.delivery.message().properties.message_id();
+        Self { message_id: message_id.map(str::to_owned), trace: trace(held) }
+    }
+}
+
+/// The trace that a message belongs to: its span's, or the one that it brings itself.
+fn trace(held: &Held) -> Option<TraceId> {
+    match &held.span {
+        Some(span) => Some(span.trace()),
+        None => Context::of(held.delivery.message()).map(|context| context.trace),
+    }
+}
+
 /// The closing line of a message that was delivered, but not at the first try.
 pub(super) fn delivered_late(agent: &Arc<str>, held: &Held, attempt: u32) {
     let message = held.delivery.message();
@@ -91,6 +114,7 @@ pub(super) fn delivered_late(agent: &Arc<str>, held: &Held, attempt: u32) {
         message_id = message.properties.message_id(),
         routing_key = message.routing_key.as_str(),
         attempt,
+        trace_id = trace(held).map(display),
         "delivered at last"
     );
 }
@@ -172,8 +196,9 @@ pub(super) fn failed(
         attempt = failed.attempt,
         action = action.text(),
         to = failed.to.as_deref(),
-        reason = action.reason().map(tracing::field::display),
+        reason = action.reason().map(display),
         wait_ms = wait.map(millis),
+        trace_id = trace(held).map(display),
         "not delivered: {}",
         failed.reply
     );
@@ -196,22 +221,26 @@ pub(super) fn try_again(
         status = status(report),
         attempt = attempt_number(held),
         wait_ms = millis(wait),
+        trace_id = trace(held).map(display),
         "trying again: {}",
         report.reply
     );
 }
 
 /// How a request to a backend that does not decide ended, where that was not well.
-pub(super) fn aside(agent: &Arc<str>, backend: &str, message_id: Option<&str>, report: &Report) {
+pub(super) fn aside(agent: &Arc<str>, backend: &str, about: &About, report: &Report) {
     if report.outcome != Outcome::Delivered {
-        warn!(agent = %agent, message_id, backend = %backend, "not told, and not required to be: {}", report.reply);
+        let trace_id = about.trace.map(display);
+        let message_id = about.message_id.as_deref();
+        warn!(agent = %agent, message_id, backend = %backend, trace_id, "not told, and not required to be: {}", report.reply);
     }
 }
 
 /// A backend that does not decide was not even asked: too many of its requests are under way.
 pub(super) fn aside_skipped(agent: &Arc<str>, backend: &str, held: &Held) {
     let message_id = held.delivery.message().properties.message_id();
-    warn!(agent = %agent, message_id, backend = %backend, "not told, and not required to be: too many requests to such backends are under way");
+    let trace_id = trace(held).map(display);
+    warn!(agent = %agent, message_id, backend = %backend, trace_id, "not told, and not required to be: too many requests to such backends are under way");
 }
 
 /// What a backend said, with its name unless what it said has that already: a name is often the

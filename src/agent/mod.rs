@@ -40,6 +40,7 @@ use crate::broker::{Ended, Publishers, Session};
 use crate::config::definition::{AgentDefinition, BrokerAddress};
 use crate::meters::Meters;
 use crate::settlement::Policy;
+use crate::spans::{AgentSpans, Tracer};
 
 use crate::pace::Pace;
 use attempt::{Finished, Job, Targets};
@@ -139,6 +140,8 @@ pub struct Context {
     pub groups: Arc<Groups>,
     /// The publishing connections of the thread.
     pub publishers: Rc<RefCell<Publishers>>,
+    /// What spans are made with, while somebody collects them.
+    pub tracer: Option<Tracer>,
     /// What the supervisor wants.
     pub orders: watch::Receiver<Order>,
     /// Where the agent says what it is doing.
@@ -185,6 +188,8 @@ struct Agent {
     keep_max: Duration,
     pace: Pace,
     tally: Tally,
+    /// While somebody collects spans.
+    spans: Option<AgentSpans>,
     reconnect: Reconnect,
     audit: Audit,
 }
@@ -217,6 +222,7 @@ impl Agent {
             keep_max: keep_max(&definition),
             pace: Pace::new(definition.max_rate),
             tally: Tally::new(&definition, context.meters, Instant::now()),
+            spans: context.tracer.map(|tracer| AgentSpans::new(tracer, &definition)),
             reconnect: Reconnect::new(definition.reconnect.clone()),
             audit: Audit::default(),
             definition,
@@ -262,6 +268,9 @@ impl Agent {
                 match self.meanwhile(opening).await {
                     None => return Err(Finish::Ordered),
                     Some(Ok(session)) => {
+                        if let Some(spans) = &mut self.spans {
+                            spans.connected(&address.host, address.port);
+                        }
                         self.audit.begin(&definition, address, session.server());
                         line::connected(&definition, address, &session, self.reconnect.failures());
                         return Ok(session);
@@ -330,17 +339,17 @@ impl Agent {
                 }
                 self.probe_over(Some(key));
             }
-            Finished::Aside(id, report) => self.aside_finished(id.as_deref(), &report),
+            Finished::Aside(about, report) => self.aside_finished(&about, &report),
             Finished::Probe(_) => self.probe_over(None),
             Finished::Copied(_, to, told) => self.copy_finished(&to, &told),
         }
     }
 
-    fn aside_finished(&mut self, message_id: Option<&str>, report: &attempt::Report) {
+    fn aside_finished(&mut self, about: &line::About, report: &attempt::Report) {
         self.asides -= 1;
         self.tally.replied(report);
         let name = self.targets.get(report.target).name();
-        line::aside(&self.definition.name, name, message_id, report);
+        line::aside(&self.definition.name, name, about, report);
     }
 
     /// Gives up everything held, since the session that brought it is gone; of `unsaid` more the
@@ -411,6 +420,7 @@ mod tests {
             clients: Rc::default(),
             groups: Arc::default(),
             publishers: Rc::default(),
+            tracer: None,
             orders,
             state,
             meters: Arc::default(),

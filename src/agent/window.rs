@@ -15,6 +15,7 @@ pub(super) use super::shelf::Key;
 use super::shelf::Shelf;
 use crate::delivery::Delivery;
 use crate::settlement::{Attempts, Settlement};
+use crate::spans::DeliverySpan;
 
 /// The backends that have a message, by their place in the agent file.
 pub(super) type Done = SmallVec<[bool; 16]>;
@@ -35,6 +36,8 @@ pub(super) struct Held {
     pub(super) done: Done,
     /// The copy that is to take its place.
     pub(super) leaving: Option<Box<Leaving>>,
+    /// Once it was handed out, while somebody collects spans.
+    pub(super) span: Option<Box<DeliverySpan>>,
 }
 
 /// What a message waits for.
@@ -91,6 +94,7 @@ impl Window {
             first_failure,
             done,
             leaving: None,
+            span: None,
         };
         self.ready.push_back(self.held.put(held));
     }

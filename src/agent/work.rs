@@ -200,16 +200,17 @@ impl Agent {
             let Some(turns) = turns else { return };
             let taken = if is_probe { self.window.take_probe() } else { self.window.take_ready() };
             let Some((key, held)) = taken else { return };
-            let message = held.delivery.message();
-            let attempt = held.attempts.tries().saturating_add(1);
-            let job = self.targets.attempt(key, message, attempt, &held.done);
+            if let Some(spans) = &self.spans {
+                held.span.get_or_insert_with(|| spans.delivery(&held.delivery, held.received));
+            }
+            let job = self.targets.attempt(key, held);
             // Told once, whatever comes of it; one that hangs costs the others nothing but this limit.
             let beside: Vec<_> = self.targets.beside(&held.done).collect();
             for target in beside {
                 held.done[target] = true;
                 if self.asides < workers {
                     self.asides += 1;
-                    self.jobs.push(self.targets.aside(target, held.delivery.message()));
+                    self.jobs.push(self.targets.aside(target, held));
                 } else {
                     let name = self.targets.get(target).name();
                     line::aside_skipped(&self.definition.name, name, held);
@@ -255,10 +256,13 @@ impl Agent {
     pub(super) async fn settle(
         &mut self,
         session: &mut Session,
-        held: Held,
+        mut held: Held,
         settlement: Settlement,
         now: Instant,
     ) -> Result<(), Ended> {
+        if let Some(span) = &mut held.span {
+            span.settled(settlement, held.attempts.tries());
+        }
         // Only of what arrived is it told how long that took.
         let properties = &held.delivery.message().properties;
         let published = (settlement == Settlement::Ack).then(|| published(properties)).flatten();

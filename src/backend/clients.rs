@@ -175,6 +175,7 @@ mod tests {
             status: StatusPolicy::default(),
             tls: TlsSettings::default(),
             http2: Http2::Negotiate,
+            path_is_secret: false,
         }
     }
 

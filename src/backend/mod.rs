@@ -5,6 +5,7 @@
 //! has left, and a second host is tried only where nothing reached the first.
 
 mod clients;
+mod collector;
 mod content;
 mod failure;
 mod groups;
@@ -26,6 +27,7 @@ use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
 
 pub use self::clients::Clients;
+pub use self::collector::{Collector, NotTaken};
 use self::content::Begun;
 pub use self::groups::{Groups, Member, News, Turn};
 use self::hosts::Hosts;
@@ -63,11 +65,13 @@ pub struct Answer {
     /// The start of the body of a reply that is no 2xx, at most [`EXCERPT_BYTES_MAX`]: the
     /// backend's own words, as they came.
     pub excerpt: Bytes,
+    /// The host that was asked last, by its place among the backend's URLs.
+    pub host: usize,
 }
 
 impl From<Reply> for Answer {
     fn from(reply: Reply) -> Self {
-        Self { reply, excerpt: Bytes::new() }
+        Self { reply, excerpt: Bytes::new(), host: 0 }
     }
 }
 
@@ -188,7 +192,8 @@ impl Inner {
             let connect_limit =
                 (deadline.duration_since(now) / share).min(clients::CONNECT_TIMEOUT_MAX);
             let limits = Limits { now, connect_limit, deadline };
-            let answer = self.try_host(place, response, &begun, limits).await;
+            let mut answer = self.try_host(place, response, &begun, limits).await;
+            answer.host = host;
             if !matches!(answer.reply, Reply::NotSent(..)) {
                 self.hosts.borrow_mut().reached(host);
                 return answer;
@@ -260,5 +265,5 @@ async fn answer(response: &mut reqwest::Response, deadline: Instant) -> Answer {
     let retry_after = retry_after::retry_after(response.headers(), SystemTime::now);
     let keep_max = if status.is_success() { 0 } else { EXCERPT_BYTES_MAX };
     let excerpt = content::read_start(response, keep_max, deadline).await;
-    Answer { reply: Reply::Answered { status: status.as_u16(), retry_after }, excerpt }
+    Answer { reply: Reply::Answered { status: status.as_u16(), retry_after }, excerpt, host: 0 }
 }

@@ -16,6 +16,7 @@ use url::Url;
 use crate::backoff::Strategy;
 use crate::outcome::StatusPolicy;
 use crate::secret::Secret;
+use crate::spans::Sampling;
 use crate::tls::TlsSettings;
 
 /// Settings of the daemon itself, from the main file.
@@ -29,6 +30,8 @@ pub struct DaemonSettings {
     pub log: LogSettings,
     /// Where the running daemon can be asked.
     pub admin: AdminSettings,
+    /// Where spans go; `None` is nowhere, and none are made.
+    pub tracing: Option<TracingSettings>,
 }
 
 /// Where the running daemon can be asked, and by whom.
@@ -51,6 +54,23 @@ pub struct AdminSocket {
     pub mode: u32,
     /// The main file names it, so that the daemon must not run without.
     pub is_named: bool,
+}
+
+/// Where spans go, and which are made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TracingSettings {
+    /// Where OTLP is spoken, `http` or `https`, with its path and without user information.
+    pub endpoint: Url,
+    /// Sent with each batch; names and values checked.
+    pub headers: Vec<(String, Secret)>,
+    /// For one batch, from the first byte sent to the last byte of the answer.
+    pub timeout: Duration,
+    /// Which traces are recorded.
+    pub sampling: Sampling,
+    /// `service.name`.
+    pub service_name: String,
+    /// Further attributes of the resource, by name.
+    pub resource: BTreeMap<String, String>,
 }
 
 /// How and what to log.
@@ -338,6 +358,9 @@ pub struct BackendDefinition {
     pub tls: TlsSettings,
     /// Which HTTP it is spoken to in.
     pub http2: Http2,
+    /// Whether a part of the URLs came from the environment, a file or a credential: only their
+    /// hosts are shown.
+    pub path_is_secret: bool,
 }
 
 /// Which HTTP a backend is spoken to in.
@@ -434,6 +457,7 @@ pub(crate) mod tests {
             status: StatusPolicy::default(),
             tls: TlsSettings::default(),
             http2: Http2::Negotiate,
+            path_is_secret: false,
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::Environment;
 use super::admin::admin_settings;
 use super::definition::{AdminSettings, DaemonSettings, LogFormat, LogSettings};
 use super::deserialize::deserialize;
@@ -13,6 +14,7 @@ use super::report::Report;
 use super::resolve::{choice, period_within, whole_within};
 use super::source_map::FileId;
 use super::spec::{LogSpec, MainSpec};
+use super::tracing::tracing;
 use super::tree::{Table, inherit, inherit_each};
 use crate::logging;
 
@@ -24,6 +26,7 @@ impl Default for DaemonSettings {
             drain_timeout: Duration::from_secs(30),
             log: LogSettings { format: LogFormat::Auto, level: "info".to_owned() },
             admin: AdminSettings::default(),
+            tracing: None,
         }
     }
 }
@@ -43,15 +46,22 @@ impl<'t> Defaults<'t> {
     }
 }
 
+/// What holds without a main file: spans may be asked for by environment variables.
+pub(super) fn without(environment: &impl Environment, report: &mut Report<'_>) -> DaemonSettings {
+    DaemonSettings { tracing: tracing(None, environment, report), ..DaemonSettings::default() }
+}
+
 /// What the main file, read as `table`, says.
 pub(super) fn main_file<'t>(
     file: FileId,
     mut table: Table<'t>,
+    environment: &impl Environment,
     report: &mut Report<'t>,
 ) -> (DaemonSettings, Defaults<'t>) {
     // Takes what is wrong out of the table, so that no agent inherits it.
     let spec: MainSpec = deserialize(file, &mut table, report);
-    let settings = settings(&spec, file, report);
+    let mut settings = settings(&spec, file, report);
+    settings.tracing = tracing(spec.tracing.as_ref(), environment, report);
     let mut agent = taken(&mut table, "defaults");
     let backend = taken(&mut agent, "backend");
     (settings, Defaults { agent, backend })

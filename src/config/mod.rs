@@ -28,6 +28,7 @@ mod resolve;
 mod source_map;
 mod spec;
 pub(crate) mod suggest;
+mod tracing;
 mod tree;
 mod value;
 pub mod written;
@@ -40,7 +41,7 @@ pub use admin::ADMIN_SOCKET;
 use conflicts::without_conflicts;
 use definition::{AgentDefinition, DaemonSettings};
 use error::{Problem, Severity};
-use main_file::{Defaults, main_file};
+use main_file::{Defaults, main_file, without};
 use report::Report;
 pub(crate) use report::quoted;
 use resolve::Candidate;
@@ -175,14 +176,17 @@ pub fn load(paths: &Paths, environment: &impl Environment) -> Loaded {
     for problem in problems {
         report.general(problem);
     }
-    let mut settings = DaemonSettings::default();
     let mut defaults = Defaults::default();
     let mut main_id = None;
-    if let Some(text) = &main_text {
+    let settings = if let Some(text) = &main_text {
         let (file, table) = read::parse(&main_path, text, environment, &mut report);
-        (settings, defaults) = main_file(file, table, &mut report);
         main_id = Some(file);
-    }
+        let (settings, inherited) = main_file(file, table, environment, &mut report);
+        defaults = inherited;
+        settings
+    } else {
+        without(environment, &mut report)
+    };
     let mut candidates = Vec::new();
     let mut files = Vec::new();
     for (path, text) in &agent_texts {
@@ -212,7 +216,7 @@ pub fn load_settings(
     };
     let mut report = Report::default();
     let (file, table) = read::parse(&path, &text, environment, &mut report);
-    let (settings, _) = main_file(file, table, &mut report);
+    let (settings, _) = main_file(file, table, environment, &mut report);
     (settings, report.into_problems())
 }
 

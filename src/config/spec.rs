@@ -23,6 +23,8 @@ pub(super) struct MainSpec {
     pub log: Key<Section<LogSpec>>,
     /// Table: where the running daemon can be asked.
     pub admin: Key<Section<AdminSpec>>,
+    /// Table: where spans of the messages' ways go.
+    pub tracing: Key<Section<TracingSpec>>,
     /// Table: what agents inherit.
     #[expect(dead_code, reason = "read to be checked; agents inherit the tree itself")]
     pub defaults: Key<Section<DefaultsSpec>>,
@@ -60,6 +62,24 @@ pub(super) struct AdminSpec {
     pub listen: Key<Strings>,
     /// Boolean: who comes by `listen` may pause, resume and reload, not only look. Default: false.
     pub allow_control: Key<bool>,
+}
+
+/// `[tracing]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TracingSpec {
+    /// String: `http(s)://HOST:PORT` of an OTLP collector; `/v1/traces` is added. Default: none, and no spans.
+    pub endpoint: Key<String>,
+    /// Table of strings: headers sent to it with each batch of spans. Default: none.
+    pub headers: Key<BTreeMap<Spanned<String>, Spanned<String>>>,
+    /// Number, 0 to 1: the share of traces that is recorded, of those that no message brings. Default: 1.
+    pub sample: Key<f64>,
+    /// String: the name of the service. Default: `"amqp-agentd"`.
+    pub service_name: Key<String>,
+    /// Table of strings: further attributes of the resource, such as `"deployment.environment.name"`. Default: none.
+    pub attributes: Key<BTreeMap<Spanned<String>, Spanned<String>>>,
+    /// Duration, `"100ms"` to `"1m"`: for one batch of spans. Default: `"10s"`.
+    pub timeout: Key<Period>,
 }
 
 /// `[defaults]`: tables of an agent file that every agent inherits key by key.

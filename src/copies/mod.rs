@@ -18,6 +18,7 @@ use crate::broker::{Added, Copy, CopyQueue, Fate};
 use crate::config::definition::{DeadLetter, QueueType};
 use crate::delivery::{Message, Properties};
 use crate::settlement::Reason;
+use crate::spans::context::{TRACEPARENT, TRACESTATE};
 
 pub use afresh::afresh;
 pub use history::History;
@@ -54,6 +55,9 @@ pub struct Failure<'a> {
     pub last: u64,
     /// The names of the backends that have the message.
     pub done: Vec<&'a str>,
+    /// The `traceparent` of this delivery, where the message brought none that counts: the next
+    /// one goes on in the same trace.
+    pub traceparent: Option<String>,
 }
 
 /// A copy that comes back to `queue` after `delay`. `None` where its headers have no room for what
@@ -69,6 +73,7 @@ pub fn retry(
     let is_first = !came_back(message);
     let fate = |name: &[u8]| match name {
         _ if is_note(name) && !is_kept_note(name) => Fate::Drop,
+        _ if is_replaced(name, failure) => Fate::Drop,
         _ if is_first => kept_name(name).map_or_else(|| ours_to_drop(name), Fate::Rename),
         // What the delay queue left there.
         _ if is_death(name) => Fate::Drop,
@@ -101,6 +106,7 @@ pub fn dead_letter(
     let fate = |name: &[u8]| match name {
         _ if let Some(original) = original_name(name) => Fate::Rename(original),
         _ if is_note(name) && !is_kept_note(name) => Fate::Drop,
+        _ if is_replaced(name, failure) => Fate::Drop,
         _ if is_death(name) && is_first => Fate::Keep,
         _ if is_death(name) => Fate::Drop,
         b"CC" => Fate::Rename(headers::CC),
@@ -146,6 +152,7 @@ fn state(message: &Message, failure: &Failure<'_>) -> Vec<(&'static str, Added)>
     if !failure.done.is_empty() {
         state.push((headers::DONE, text(&failure.done.join("\n"))));
     }
+    state.extend(failure.traceparent.as_deref().map(|parent| (TRACEPARENT, text(parent))));
     state
 }
 
@@ -164,6 +171,14 @@ fn amend(
 fn came_back(message: &Message) -> bool {
     let has = |name| message.properties.header(name).is_some();
     has(headers::ATTEMPTS) && !has(headers::DEAD_LETTERED_BY)
+}
+
+/// Whether it is what the message said of a trace, which counts for nothing, and which its copy says
+/// anew.
+fn is_replaced(name: &[u8], failure: &Failure<'_>) -> bool {
+    let said = [TRACEPARENT, TRACESTATE];
+    failure.traceparent.is_some()
+        && said.iter().any(|said| name.eq_ignore_ascii_case(said.as_bytes()))
 }
 
 fn is_note(name: &[u8]) -> bool {

@@ -28,6 +28,7 @@ fn failure() -> Failure<'static> {
         first: 1_000,
         last: 1_030,
         done: vec!["audit", "mail"],
+        traceparent: None,
     }
 }
 
@@ -270,4 +271,25 @@ fn going_round_by_way_of_the_dead_letters_adds_nothing() {
     }
     assert_eq!(octets[0], octets[1]);
     assert_eq!(octets[1], octets[2]);
+}
+
+#[test]
+fn a_copy_goes_on_in_the_trace_of_the_delivery_where_the_message_brings_none_that_counts() {
+    const OURS: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let invalid = PropertiesBuilder::default().header("Traceparent", "00-1-2-01");
+    let published = message(invalid.header("tracestate", "a=1").header("baggage", "b=2").build());
+    let failure = Failure { traceparent: Some(OURS.to_owned()), ..failure() };
+    let delay = Duration::from_secs(30);
+    let copies = [
+        retry(&published, &failure, "orders", QueueType::Quorum, delay).unwrap(),
+        dead_letter(&published, &failure, Reason::Refused, &target(), QueueType::Quorum),
+    ];
+    for copy in copies {
+        assert_eq!(text_of(&copy, "traceparent").as_deref(), Some(OURS));
+        assert_eq!((text_of(&copy, "Traceparent"), text_of(&copy, "tracestate")), (None, None));
+        assert_eq!(text_of(&copy, "baggage").as_deref(), Some("b=2"));
+    }
+    let as_it_came = retried(&published);
+    assert_eq!(text_of(&as_it_came, "Traceparent").as_deref(), Some("00-1-2-01"));
+    assert_eq!(text_of(&as_it_came, "tracestate").as_deref(), Some("a=1"));
 }

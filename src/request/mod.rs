@@ -28,7 +28,7 @@ pub const HEADER_BYTES_MAX: usize = 32 * 1024;
 /// The most application headers sent with one request.
 pub const APPLICATION_HEADERS_MAX: usize = 100;
 
-const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+pub(crate) const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
 /// A request that lacks only the host it is sent to, which a backend chooses of several.
 #[derive(Clone)]

@@ -27,6 +27,7 @@ fn definition(method: &str, headers: &[(&str, &str)]) -> BackendDefinition {
         status: StatusPolicy::default(),
         tls: TlsSettings::default(),
         http2: Http2::Negotiate,
+        path_is_secret: false,
     }
 }
 

@@ -27,7 +27,7 @@ async fn obedient(mut context: Context) -> Finish {
 }
 
 fn supervisor(life: crate::threads::Life) -> Supervisor {
-    let (threads, endings) = Threads::start(NonZeroUsize::MIN, life).unwrap();
+    let (threads, endings) = Threads::start(NonZeroUsize::MIN, None, life).unwrap();
     Supervisor::new(threads, endings, Duration::from_secs(1))
 }
 

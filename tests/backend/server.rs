@@ -40,6 +40,7 @@ pub(crate) fn definition(urls: &[&str]) -> BackendDefinition {
         status: StatusPolicy::default(),
         tls: TlsSettings::default(),
         http2: Http2::Negotiate,
+        path_is_secret: false,
     }
 }
 

@@ -90,6 +90,9 @@ mod support;
 mod support_works;
 
 #[cfg(test)]
+mod tracing;
+
+#[cfg(test)]
 mod transport;
 
 #[cfg(test)]

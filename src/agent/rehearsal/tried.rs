@@ -255,6 +255,7 @@ impl Play<'_> {
             first: held.first_failure.unwrap_or(today),
             last: today,
             done: done.map(|(backend, _)| &*backend.name).collect(),
+            traceparent: None,
         };
         let (message, attempts) = (held.delivery.message(), held.attempts);
         let kind = source.copy_kind();

@@ -125,6 +125,7 @@ fn backend(
         tls: tls.load(scope),
         http2: choice(spec.http2.as_ref(), "http2", &HTTP2, scope.report)
             .unwrap_or(Http2::Negotiate),
+        path_is_secret: path_is_secret(spec, scope),
         urls,
     }
 }
@@ -167,4 +168,11 @@ fn method(spec: &BackendSpec, scope: &mut Scope<'_, '_>) -> String {
         );
     }
     method
+}
+
+/// Whether a part of the URLs must not be shown; their hosts are in every log line all the same.
+fn path_is_secret(spec: &BackendSpec, scope: &Scope<'_, '_>) -> bool {
+    let pattern = spec.url_pattern.as_ref().map(Spanned::span);
+    let host = spec.host.as_ref().map(Spanned::span);
+    pattern.into_iter().chain(host).any(|span| scope.report.is_concealed(&span))
 }

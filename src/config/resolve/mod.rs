@@ -35,7 +35,7 @@ use crate::broker::CopyQueue;
 use crate::copies;
 use names::short_string;
 use number::{Limits, number, period, whole};
-pub(super) use number::{choice, period_within, whole_within};
+pub(super) use number::{choice, period_within, share, whole_within};
 
 const AGENT_NAME_CHARACTERS_MAX: usize = 64;
 

@@ -77,6 +77,15 @@ pub(super) fn number(
     limits.check(key, key.get_ref(), report).then_some(*key.get_ref())
 }
 
+/// A number from 0 to 1, or `None` where there is none.
+pub(in crate::config) fn share(
+    key: Option<&Spanned<f64>>,
+    name: &'static str,
+    report: &mut Report<'_>,
+) -> Option<f64> {
+    number(key, &Limits { key: name, lowest: 0.0, highest: 1.0, because: "" }, report)
+}
+
 /// A duration within limits, or `None` where there is none.
 pub(super) fn period(
     key: Option<&Spanned<Period>>,
