@@ -147,9 +147,12 @@ impl Targets {
             .get(target)
             .request(held.delivery.message(), attempt)
             .map_err(|error| Reply::Impossible(error.to_string()));
-        let span = held.span.as_ref().map(|span| span.request(target, attempt));
-        if let (Some(span), Ok(request)) = (&span, &mut request) {
-            span.put_into(&mut request.headers);
+        let mut span = None;
+        // What cannot be made is not sent either.
+        if let (Some(delivery), Ok(request)) = (&held.span, &mut request) {
+            let own = delivery.request(target, attempt);
+            own.put_into(&mut request.headers);
+            span = Some(own);
         }
         Step { target, request, span }
     }
