@@ -7,14 +7,17 @@ use super::Number;
 
 /// Upper bounds of the buckets in microseconds, ten to each power of ten, from 100 µs to 11 days.
 /// What is longer falls into one more bucket without bound.
-pub const BOUNDS: [u64; 101] = bounds();
+pub const BOUNDS: [u64; BOUNDS_COUNT] = bounds();
 
-const fn bounds() -> [u64; 101] {
+/// By itself, since a release build of Rust 1.95 finds a cycle where a type asks `BOUNDS` for it.
+const BOUNDS_COUNT: usize = 101;
+
+const fn bounds() -> [u64; BOUNDS_COUNT] {
     const STEPS: [u64; 10] = [100, 120, 150, 200, 250, 300, 400, 500, 600, 800];
-    let mut bounds = [0; 101];
+    let mut bounds = [0; BOUNDS_COUNT];
     let mut decade = 1;
     let mut place = 0;
-    while place < 101 {
+    while place < BOUNDS_COUNT {
         bounds[place] = STEPS[place % 10] * decade;
         place += 1;
         if place % 10 == 0 {
@@ -27,7 +30,7 @@ const fn bounds() -> [u64; 101] {
 /// Durations in buckets; takes up memory from the first one on. One writer, any readers.
 #[derive(Debug, Default)]
 pub struct Histogram {
-    buckets: OnceLock<Box<[Number; BOUNDS.len() + 1]>>,
+    buckets: OnceLock<Box<[Number; BOUNDS_COUNT + 1]>>,
     sum_micros: Number,
 }
 
