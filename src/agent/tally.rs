@@ -146,7 +146,7 @@ impl Tally {
         self.next_summary
     }
 
-    /// A turn with a session is over, with so much held.
+    /// All is done with a session that can be done now, and so much is held.
     pub(super) fn turned(&mut self, held: usize, in_flight: usize) {
         self.check(held);
         let now = millis_since_1970(SystemTime::now());

@@ -73,6 +73,8 @@ impl Agent {
         self.do_what_is_due(session, now).await?;
         self.hand_out(now);
         let wake = self.next_wake(session, now);
+        // Before it sleeps: who reads meanwhile is to see what was handed out.
+        self.tally.turned(self.window.len(), self.in_flight);
         tokio::select! {
             biased;
             Some(finished) = self.jobs.next() => {
@@ -95,7 +97,6 @@ impl Agent {
                 }
             }
         }
-        self.tally.turned(self.window.len(), self.in_flight);
         Ok(())
     }
 

@@ -48,6 +48,9 @@ mod isolation;
 mod log;
 
 #[cfg(test)]
+mod metrics;
+
+#[cfg(test)]
 mod many_agents;
 
 #[cfg(test)]
