@@ -28,11 +28,23 @@ _amqp__agentd() {
             amqp__agentd,import)
                 cmd="amqp__agentd__subcmd__import"
                 ;;
+            amqp__agentd,pause)
+                cmd="amqp__agentd__subcmd__pause"
+                ;;
             amqp__agentd,redrive)
                 cmd="amqp__agentd__subcmd__redrive"
                 ;;
+            amqp__agentd,reload)
+                cmd="amqp__agentd__subcmd__reload"
+                ;;
+            amqp__agentd,resume)
+                cmd="amqp__agentd__subcmd__resume"
+                ;;
             amqp__agentd,run)
                 cmd="amqp__agentd__subcmd__run"
+                ;;
+            amqp__agentd,status)
+                cmd="amqp__agentd__subcmd__status"
                 ;;
             amqp__agentd__subcmd__help,check)
                 cmd="amqp__agentd__subcmd__help__subcmd__check"
@@ -46,11 +58,23 @@ _amqp__agentd() {
             amqp__agentd__subcmd__help,import)
                 cmd="amqp__agentd__subcmd__help__subcmd__import"
                 ;;
+            amqp__agentd__subcmd__help,pause)
+                cmd="amqp__agentd__subcmd__help__subcmd__pause"
+                ;;
             amqp__agentd__subcmd__help,redrive)
                 cmd="amqp__agentd__subcmd__help__subcmd__redrive"
                 ;;
+            amqp__agentd__subcmd__help,reload)
+                cmd="amqp__agentd__subcmd__help__subcmd__reload"
+                ;;
+            amqp__agentd__subcmd__help,resume)
+                cmd="amqp__agentd__subcmd__help__subcmd__resume"
+                ;;
             amqp__agentd__subcmd__help,run)
                 cmd="amqp__agentd__subcmd__help__subcmd__run"
+                ;;
+            amqp__agentd__subcmd__help,status)
+                cmd="amqp__agentd__subcmd__help__subcmd__status"
                 ;;
             *)
                 ;;
@@ -59,7 +83,7 @@ _amqp__agentd() {
 
     case "${cmd}" in
         amqp__agentd)
-            opts="-h -V --help --version run check redrive import explain help"
+            opts="-h -V --help --version run check status pause resume reload redrive import explain help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -129,7 +153,7 @@ _amqp__agentd() {
             return 0
             ;;
         amqp__agentd__subcmd__help)
-            opts="run check redrive import explain help"
+            opts="run check status pause resume reload redrive import explain help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -198,7 +222,49 @@ _amqp__agentd() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        amqp__agentd__subcmd__help__subcmd__pause)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         amqp__agentd__subcmd__help__subcmd__redrive)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        amqp__agentd__subcmd__help__subcmd__reload)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        amqp__agentd__subcmd__help__subcmd__resume)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -226,6 +292,20 @@ _amqp__agentd() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        amqp__agentd__subcmd__help__subcmd__status)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         amqp__agentd__subcmd__import)
             opts="-h --out --force --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -234,6 +314,32 @@ _amqp__agentd() {
             fi
             case "${prev}" in
                 --out)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        amqp__agentd__subcmd__pause)
+            opts="-h --all --json --socket --url --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -294,6 +400,58 @@ _amqp__agentd() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        amqp__agentd__subcmd__reload)
+            opts="-h --json --socket --url --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        amqp__agentd__subcmd__resume)
+            opts="-h --all --json --socket --url --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         amqp__agentd__subcmd__run)
             opts="-h --config --agents --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -306,6 +464,36 @@ _amqp__agentd() {
                     return 0
                     ;;
                 --agents)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        amqp__agentd__subcmd__status)
+            opts="-h --watch --json --socket --url --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --watch)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

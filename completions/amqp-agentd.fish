@@ -28,6 +28,10 @@ complete -c amqp-agentd -n "__fish_amqp_agentd_needs_command" -s h -l help -d 'P
 complete -c amqp-agentd -n "__fish_amqp_agentd_needs_command" -s V -l version -d 'Print version'
 complete -c amqp-agentd -n "__fish_amqp_agentd_needs_command" -f -a "run" -d 'Run the daemon in the foreground'
 complete -c amqp-agentd -n "__fish_amqp_agentd_needs_command" -f -a "check" -d 'Print every problem in every file; silent when there is none'
+complete -c amqp-agentd -n "__fish_amqp_agentd_needs_command" -f -a "status" -d 'Show what the running daemon and its agents do'
+complete -c amqp-agentd -n "__fish_amqp_agentd_needs_command" -f -a "pause" -d 'Let agents of the running daemon finish what is in flight and hand out nothing more'
+complete -c amqp-agentd -n "__fish_amqp_agentd_needs_command" -f -a "resume" -d 'Let paused agents go on'
+complete -c amqp-agentd -n "__fish_amqp_agentd_needs_command" -f -a "reload" -d 'Let the running daemon read its files again'
 complete -c amqp-agentd -n "__fish_amqp_agentd_needs_command" -f -a "redrive" -d 'Move dead letters back to the queue that they came from'
 complete -c amqp-agentd -n "__fish_amqp_agentd_needs_command" -f -a "import" -d 'Make agent files of KrakenD\'s async agents'
 complete -c amqp-agentd -n "__fish_amqp_agentd_needs_command" -f -a "explain" -d 'Show the requests that a message becomes, and what follows from a reply'
@@ -39,6 +43,29 @@ complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand check" -l config
 complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand check" -l agents -d 'The directory of agent files, one agent a *.toml [default: agents.d beside the main file]' -r -F
 complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand check" -l online -d 'Ask the brokers too: each agent logs in and asks for its queue, and nothing is changed'
 complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand check" -s h -l help -d 'Print help'
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand status" -l watch -d 'Look again and again, every 2 s or as often as said; Ctrl-C ends it' -r
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand status" -l socket -d 'The daemon\'s socket [default: the one that its main file names]' -r -F
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand status" -l url -d 'Ask over TCP instead, such as http://127.0.0.1:9672' -r
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand status" -l config -d 'The daemon\'s main file [default: /etc/amqp-agentd/amqp-agentd.toml, which need not exist]' -r -F
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand status" -l json -d 'Print what the daemon says, as JSON (GET /agents)'
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand status" -s h -l help -d 'Print help'
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand pause" -l socket -d 'The daemon\'s socket [default: the one that its main file names]' -r -F
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand pause" -l url -d 'Ask over TCP instead, such as http://127.0.0.1:9672' -r
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand pause" -l config -d 'The daemon\'s main file [default: /etc/amqp-agentd/amqp-agentd.toml, which need not exist]' -r -F
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand pause" -l all -d 'Every agent'
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand pause" -l json -d 'Print each agent as JSON, one a line'
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand pause" -s h -l help -d 'Print help'
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand resume" -l socket -d 'The daemon\'s socket [default: the one that its main file names]' -r -F
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand resume" -l url -d 'Ask over TCP instead, such as http://127.0.0.1:9672' -r
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand resume" -l config -d 'The daemon\'s main file [default: /etc/amqp-agentd/amqp-agentd.toml, which need not exist]' -r -F
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand resume" -l all -d 'Every agent'
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand resume" -l json -d 'Print each agent as JSON, one a line'
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand resume" -s h -l help -d 'Print help'
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand reload" -l socket -d 'The daemon\'s socket [default: the one that its main file names]' -r -F
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand reload" -l url -d 'Ask over TCP instead, such as http://127.0.0.1:9672' -r
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand reload" -l config -d 'The daemon\'s main file [default: /etc/amqp-agentd/amqp-agentd.toml, which need not exist]' -r -F
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand reload" -l json -d 'Print one JSON object'
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand reload" -s h -l help -d 'Print help'
 complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand redrive" -l reason -d 'Only those dead-lettered for this: refused, impossible, attempts, max_age, or a word of the broker\'s' -r
 complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand redrive" -l older-than -d 'Only those that failed last at least so long ago, such as 1h' -r
 complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand redrive" -l newer-than -d 'Only those that failed last less than so long ago, such as 2d' -r
@@ -64,9 +91,13 @@ complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand explain" -l agen
 complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand explain" -l peek -d 'Take the first message of the agent\'s queue, and give it back'
 complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand explain" -l json -d 'Print one JSON object in place of the text'
 complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand explain" -s h -l help -d 'Print help'
-complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand help; and not __fish_seen_subcommand_from run check redrive import explain help" -f -a "run" -d 'Run the daemon in the foreground'
-complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand help; and not __fish_seen_subcommand_from run check redrive import explain help" -f -a "check" -d 'Print every problem in every file; silent when there is none'
-complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand help; and not __fish_seen_subcommand_from run check redrive import explain help" -f -a "redrive" -d 'Move dead letters back to the queue that they came from'
-complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand help; and not __fish_seen_subcommand_from run check redrive import explain help" -f -a "import" -d 'Make agent files of KrakenD\'s async agents'
-complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand help; and not __fish_seen_subcommand_from run check redrive import explain help" -f -a "explain" -d 'Show the requests that a message becomes, and what follows from a reply'
-complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand help; and not __fish_seen_subcommand_from run check redrive import explain help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand help; and not __fish_seen_subcommand_from run check status pause resume reload redrive import explain help" -f -a "run" -d 'Run the daemon in the foreground'
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand help; and not __fish_seen_subcommand_from run check status pause resume reload redrive import explain help" -f -a "check" -d 'Print every problem in every file; silent when there is none'
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand help; and not __fish_seen_subcommand_from run check status pause resume reload redrive import explain help" -f -a "status" -d 'Show what the running daemon and its agents do'
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand help; and not __fish_seen_subcommand_from run check status pause resume reload redrive import explain help" -f -a "pause" -d 'Let agents of the running daemon finish what is in flight and hand out nothing more'
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand help; and not __fish_seen_subcommand_from run check status pause resume reload redrive import explain help" -f -a "resume" -d 'Let paused agents go on'
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand help; and not __fish_seen_subcommand_from run check status pause resume reload redrive import explain help" -f -a "reload" -d 'Let the running daemon read its files again'
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand help; and not __fish_seen_subcommand_from run check status pause resume reload redrive import explain help" -f -a "redrive" -d 'Move dead letters back to the queue that they came from'
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand help; and not __fish_seen_subcommand_from run check status pause resume reload redrive import explain help" -f -a "import" -d 'Make agent files of KrakenD\'s async agents'
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand help; and not __fish_seen_subcommand_from run check status pause resume reload redrive import explain help" -f -a "explain" -d 'Show the requests that a message becomes, and what follows from a reply'
+complete -c amqp-agentd -n "__fish_amqp_agentd_using_subcommand help; and not __fish_seen_subcommand_from run check status pause resume reload redrive import explain help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

@@ -10,6 +10,7 @@
 //! It runs beside the daemon's loop and asks it like anybody else: whatever its guests do, however
 //! slow or many they are, the loop, the agents and the watchdog do not wait for them.
 
+pub(crate) mod client;
 mod door;
 mod guests;
 mod listen;
@@ -102,5 +103,46 @@ impl Admin {
     pub async fn end(mut self) {
         self.stop.send_replace(true);
         while self.doors.join_next().await.is_some() {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::config::definition::AdminSocket;
+    use crate::desk;
+
+    fn settings(path: PathBuf, is_named: bool) -> AdminSettings {
+        let socket = Some(AdminSocket { path, mode: 0o660, is_named });
+        AdminSettings { socket, ..AdminSettings::default() }
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_nobody_named_is_done_without() {
+        let (asker, _questions) = desk::open();
+        let nowhere = PathBuf::from("/nowhere/amqp-agentd/admin.sock");
+        let refused = Admin::open(&settings(nowhere.clone(), true), &asker);
+        let why = refused.err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(
+            why.contains("/nowhere/amqp-agentd/admin.sock") && why.contains("[admin]"),
+            "{why}"
+        );
+        let admin = Admin::open(&settings(nowhere, false), &asker).unwrap();
+        assert_eq!(admin.places(), [""; 0]);
+        admin.end().await;
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_another_took_over_is_not_removed() {
+        let (asker, _questions) = desk::open();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("admin.sock");
+        let admin = Admin::open(&settings(path.clone(), true), &asker).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, "another's").unwrap();
+        admin.end().await;
+        assert!(path.exists());
     }
 }

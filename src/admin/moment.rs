@@ -32,6 +32,11 @@ impl Moment {
         let since = Duration::from_secs(seconds) + Duration::from_millis(millis.parse().ok()?);
         Some(Self(SystemTime::UNIX_EPOCH + since))
     }
+
+    /// How long it is from this moment to a later one; nothing where that is earlier.
+    pub(crate) fn until(self, later: Self) -> Duration {
+        later.0.duration_since(self.0).unwrap_or_default()
+    }
 }
 
 /// Days from 1970 to a date of the Gregorian calendar, as years of 400 repeat it; they are reckoned

@@ -228,3 +228,28 @@ impl Desk {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::desk;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_loop_that_hangs_or_is_gone_is_not_alive() {
+        let (asker, questions) = desk::open();
+        let hangs = livez(State(Desk(asker.clone()))).await;
+        assert_eq!(hangs.map(drop).map_err(|problem| problem.status), Err(503));
+        drop(questions);
+        let gone = livez(State(Desk(asker))).await;
+        assert_eq!(gone.map(drop).map_err(|problem| problem.status), Err(503));
+    }
+
+    #[test]
+    fn the_list_for_people_has_every_route() {
+        let document: serde_json::Value = serde_json::from_str(OPENAPI).unwrap();
+        for route in document["paths"].as_object().unwrap().keys().filter(|route| *route != "/") {
+            let is_listed = INDEX.lines().any(|line| line.split_whitespace().nth(1) == Some(route));
+            assert!(is_listed, "{route}");
+        }
+    }
+}

@@ -1,12 +1,16 @@
 //! The command line: one file a subcommand, and the exit codes that they share.
 
+mod ask;
 pub mod check;
 mod import;
 mod explain;
 mod online;
 mod redrive;
 mod run;
+mod status;
+mod steer;
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -37,10 +41,12 @@ Examples:
   amqp-agentd check                         every problem in /etc/amqp-agentd, before it matters
   amqp-agentd check --online                the same, and what the brokers say
   amqp-agentd run --agents ./agents.d       the daemon in the foreground; Ctrl-C drains and stops it
+  amqp-agentd status --watch                what the running daemon does, refreshed in place
+  amqp-agentd pause orders                  finish what is in flight, hand out nothing more
   amqp-agentd redrive orders --dry-run      its dead letters, by reason
   amqp-agentd import krakend.json           agent files of KrakenD's async agents, printed
   amqp-agentd explain orders --reply 503    its request, and what becomes of a message that fails
-  kill -HUP $(pidof amqp-agentd)            read the files again; what is unchanged is not touched
+  amqp-agentd reload                        read the files again; what is unchanged is not touched
 
 Exit codes: 0 fine, 1 failed, 64 wrong usage, 78 bad configuration.
 Log level: AMQP_AGENTD_LOG=debug, or a list such as info,amqp_agentd::agent=debug.";
@@ -53,6 +59,18 @@ enum Command {
     /// Print every problem in every file; silent when there is none
     #[command(after_help = PROBLEMS)]
     Check(Checked),
+    /// Show what the running daemon and its agents do
+    #[command(after_help = status::HELP)]
+    Status(status::Arguments),
+    /// Let agents of the running daemon finish what is in flight and hand out nothing more
+    #[command(after_help = steer::PAUSE_HELP)]
+    Pause(steer::Named),
+    /// Let paused agents go on
+    #[command(after_help = steer::RESUME_HELP)]
+    Resume(steer::Named),
+    /// Let the running daemon read its files again
+    #[command(after_help = steer::RELOAD_HELP)]
+    Reload(steer::Reload),
     /// Move dead letters back to the queue that they came from
     #[command(after_help = redrive::HELP)]
     Redrive(redrive::Arguments),
@@ -132,6 +150,10 @@ pub fn main() -> ExitCode {
             // Where nobody can be told, the exit code still tells.
             checked.unwrap_or(FAILED)
         }
+        Command::Status(arguments) => status::status(&arguments),
+        Command::Pause(arguments) => steer::pause(&arguments, true),
+        Command::Resume(arguments) => steer::pause(&arguments, false),
+        Command::Reload(arguments) => steer::reload(&arguments),
         Command::Redrive(arguments) => redrive::redrive(arguments),
         Command::Import(arguments) => import::import(&arguments),
         Command::Explain(arguments) => explain::explain(arguments),
@@ -144,4 +166,9 @@ fn usage(error: &clap::Error) -> ExitCode {
     error.print().ok();
     let asked_for = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     ExitCode::from(if asked_for { FINE } else { WRONG_USAGE })
+}
+
+fn say(text: &str) {
+    // Where standard error is closed nobody can be told.
+    writeln!(std::io::stderr(), "{text}").ok();
 }

@@ -18,7 +18,7 @@ pub(super) struct UnknownKey {
 type TableKeys = (&'static str, &'static [&'static str]);
 
 /// Every table of an agent file and of the main file.
-pub(super) fn tables() -> [TableKeys; 15] {
+pub(super) fn tables() -> [TableKeys; 16] {
     [
         ("at the top of an agent file", keys_of::<spec::AgentSpec>()),
         ("in [\"async/amqp\"]", keys_of::<spec::AmqpSpec>()),
@@ -34,6 +34,7 @@ pub(super) fn tables() -> [TableKeys; 15] {
         ("in [backend.tls]", keys_of::<spec::BackendTlsSpec>()),
         ("in [daemon] of the main file", keys_of::<spec::DaemonSpec>()),
         ("in [log] of the main file", keys_of::<spec::LogSpec>()),
+        ("in [admin] of the main file", keys_of::<spec::AdminSpec>()),
         ("at the top of the main file", keys_of::<spec::MainSpec>()),
     ]
 }

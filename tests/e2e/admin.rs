@@ -4,7 +4,9 @@ use serde_json::Value;
 
 use crate::support::admin::{Admin, Answer};
 use crate::support::backend::Request;
-use crate::support::{Agent, Backend, Broker, Daemon, Gate, Reply, Scene};
+use crate::support::{
+    Agent, Backend, Broker, Daemon, Gate, Message, Proxy, Publisher, Reply, Scene,
+};
 
 /// A daemon that answers by TCP too; the port is the system's choice.
 fn with_listen(allow_control: bool) -> Daemon {
@@ -195,4 +197,103 @@ async fn a_pause_finishes_what_is_in_flight_and_survives_a_reload_but_no_restart
     bodies.sort_by_key(|body| body.parse::<u32>().unwrap());
     let wanted: Vec<_> = (1..=10).map(|body| body.to_string()).collect();
     assert_eq!(bodies, wanted, "nothing is lost, and nothing came twice");
+}
+
+#[tokio::test]
+async fn readiness_follows_an_outage_of_the_backend_and_of_the_broker() {
+    let vhost = Broker::any().vhost();
+    let mut backend = Backend::refusing();
+    let mut broker = Proxy::to(vhost.broker.amqp_port);
+    let agent = Agent::between("orders", &vhost.url_by(broker.port()), &backend.url());
+    let mut scene = Scene::of(vhost, &agent).await;
+    let admin = scene.daemon.admin();
+    assert_eq!(admin.get("/readyz").await.status, 200);
+    scene.publish([1]).await;
+    let unready =
+        admin.wait_for("/readyz", "a hold", |answer| answer.status == 503).await.json()["agents"]
+            [0]
+        .clone();
+    assert_eq!((&unready["state"], &unready["ready"]), (&"holding".into(), &false.into()));
+    assert!(unready["reason"].as_str().unwrap().contains("refused"), "{unready}");
+    let health = admin.get("/__health").await;
+    assert_eq!((health.status, &health.json()["status"]), (200, &"degraded".into()));
+    let agent = admin.get("/agents/orders").await.json();
+    assert_eq!(agent["backends"][0]["unreachable"], true);
+    assert!(agent["last_error"]["text"].is_string(), "{agent}");
+    backend.listen();
+    admin.wait_for("/readyz", "the end of the hold", |answer| answer.status == 200).await;
+
+    broker.refuse().await;
+    broker.reset();
+    let unready = admin
+        .wait_for("/readyz", "no session", |answer| answer.status == 503)
+        .await
+        .json()["agents"][0]
+        .clone();
+    assert_eq!(unready["state"], "connecting");
+    let since = unready["since"].as_str().unwrap().to_owned();
+    let health = admin.get("/__health").await.json();
+    let alive = health["agents"]["orders"].as_str().unwrap();
+    assert!(alive <= since.as_str(), "it is not alive since {since}, and was {alive}");
+    broker.listen();
+    admin.wait_for("/readyz", "a session", |answer| answer.status == 200).await;
+    let ended = admin.get("/agents/orders").await.json()["sessions_ended"].clone();
+    assert!(ended.as_object().is_some_and(|causes| !causes.is_empty()), "{ended}");
+    assert_eq!(admin.get("/__health").await.json()["status"], "ok");
+    scene.end(0).await;
+}
+
+#[tokio::test]
+async fn no_secret_is_shown_anywhere() {
+    const SECRETS: [&str; 5] =
+        ["hunter2", "topsecret", "hook-token", "query-token", "header-token"];
+    let vhost = Broker::any().vhost();
+    let user = format!("user-{}", std::process::id());
+    vhost.broker.add_user(&user, "hunter2");
+    vhost.permit(&user, ".*", ".*", ".*");
+    let (backend, unwell) = (Backend::start(), Backend::refusing());
+    backend.reply_with(|_| Reply::status(422));
+    let mut headers = toml::Table::new();
+    headers.insert("Authorization".to_owned(), "Bearer header-token".into());
+    let url = vhost.url_as(&user, "hunter2", vhost.broker.amqp_port);
+    let agents = [
+        Agent::between("orders", &url, &backend.url()),
+        Agent::between("unwell", &url, &unwell.url()),
+        Agent::between(
+            "refused",
+            &vhost.url_as(&user, "topsecret", vhost.broker.amqp_port),
+            &backend.url(),
+        ),
+    ]
+    .map(|agent| {
+        agent
+            .set_backend("url_pattern", "/hook-token?key=query-token")
+            .set_backend("headers", headers.clone())
+    });
+    let mut daemon = Daemon::running(&agents).await;
+    let admin = daemon.admin();
+    let mut publisher = Publisher::connect(&vhost).await;
+    for agent in ["orders", "unwell"] {
+        admin.wait_for_state(agent, "consuming").await;
+        publisher.publish(Message::to(agent, "1")).await;
+    }
+    admin.wait_for_state("unwell", "holding").await;
+    admin
+        .wait_for("/agents/refused", "a refused login", |answer| {
+            answer.json()["last_error"].is_object()
+        })
+        .await;
+    admin
+        .wait_for("/agents/orders", "a dead letter", |answer| {
+            answer.json()["last_error"].is_object()
+        })
+        .await;
+    for path in ["/agents", "/agents/orders", "/readyz", "/__health", "/metrics"] {
+        let answer = admin.get(path).await;
+        for secret in SECRETS {
+            assert!(!answer.body.contains(secret), "{path} shows {secret}: {}", answer.body);
+        }
+    }
+    daemon.stop().await;
+    vhost.broker.remove_user(&user);
 }

@@ -12,6 +12,15 @@ mod acks;
 mod admin;
 
 #[cfg(test)]
+mod admin_document;
+
+#[cfg(test)]
+mod admin_guests;
+
+#[cfg(test)]
+mod admin_socket;
+
+#[cfg(test)]
 mod breaker;
 
 #[cfg(test)]
@@ -82,6 +91,9 @@ mod service;
 
 #[cfg(test)]
 mod session;
+
+#[cfg(test)]
+mod status;
 
 #[cfg(test)]
 mod stop;

@@ -109,6 +109,11 @@ impl Daemon {
         self.dir.path().join("agents.d")
     }
 
+    /// Its main file.
+    pub fn main_file(&self) -> PathBuf {
+        self.dir.path().join("amqp-agentd.toml")
+    }
+
     /// Where it answers.
     pub fn admin_socket(&self) -> PathBuf {
         self.dir.path().join("admin.sock")

@@ -22,6 +22,7 @@ pub mod proxy;
 pub mod publisher;
 pub mod reply;
 pub mod scene;
+pub mod terminal;
 pub mod vhost;
 pub mod wait;
 
