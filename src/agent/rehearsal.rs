@@ -64,21 +64,21 @@ pub enum Event {
     Released,
     /// It is kept, and tried again as part of the same delivery.
     TryInPlace {
-        /// What the decision says.
-        wait: Duration,
-        /// What the backend's wish, or its faults in a row, make of it.
-        in_fact: Duration,
+        /// Until then.
+        wait: Wait,
+        /// It would be tried sooner, but the backend asked for quiet, or has failed so often in a row.
+        is_left_alone: bool,
         /// A backend turned it away as if unwell: not counted.
         in_doubt: bool,
     },
     /// This attempt has failed: it is kept, and the next one begins after a wait.
-    TryOn(Duration),
+    TryOn(Wait),
     /// It is not to be tried again and there is nowhere to put it: kept, and tried on.
-    Stuck(Duration),
+    Stuck(Wait),
     /// It goes back to its queue after a wait.
     Requeue {
         /// In the window.
-        wait: Duration,
+        wait: Wait,
         /// As the message's fault.
         counted: bool,
         /// What the queue then makes it wait.
@@ -91,6 +91,34 @@ pub enum Event {
         /// Until it comes back.
         delay: Duration,
     },
+}
+
+/// A wait in the window, which chance may move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Wait {
+    /// With chance in the middle, as the story goes on.
+    pub middle: Duration,
+    /// At the least.
+    pub least: Duration,
+    /// At the most.
+    pub most: Duration,
+}
+
+impl Wait {
+    /// The longer of two.
+    fn max(self, other: Self) -> Self {
+        Self {
+            middle: self.middle.max(other.middle),
+            least: self.least.max(other.least),
+            most: self.most.max(other.most),
+        }
+    }
+
+    /// Whether chance moves it.
+    #[must_use]
+    pub fn is_moved(self) -> bool {
+        self.least != self.most
+    }
 }
 
 /// What one backend said.

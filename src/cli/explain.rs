@@ -133,6 +133,9 @@ fn explained(arguments: Arguments) -> Result<String, Refusal> {
     };
     let tale = story.as_ref().map(|story| Tale { definition, story });
     let mut notes: Vec<String> = notes.into_iter().collect();
+    if loaded.settings.tracing.is_some() {
+        notes.push("[tracing] is set: where a delivery is traced, `traceparent` and `tracestate` say which request of ours it is".to_owned());
+    }
     if environment_names_a_proxy() {
         notes.push("a proxy is named in this environment; where the daemon's names one too, a request to http:// goes through it, with the whole URL in its first line".to_owned());
     }

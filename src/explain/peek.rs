@@ -115,7 +115,7 @@ async fn look(
     match publisher().publish(copy).await {
         Ok(()) => taker.ack(delivery).await.map_err(NoMessage::Lost)?,
         Err(reason) => {
-            // Unsettled it is the broker's again, which may count that as it likes: we did what we could.
+            // Unsettled it is the broker's again, and counted: to keep it from that is not ours to do.
             delivery.abandon();
             return Err(NoMessage::NotSafe(reason));
         }
@@ -159,4 +159,43 @@ fn counted(definition: &AgentDefinition, server: &Server, count: i64) -> Option<
             count + 1
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::definition::tests::definition;
+
+    #[test]
+    fn a_limit_counts_where_a_look_does() {
+        let limit = |version: &str, stated: Option<i64>| {
+            let mut definition = definition("orders");
+            let arguments = &mut definition.source.queue.arguments;
+            arguments.extend(
+                stated.map(|limit| ("x-delivery-limit".to_owned(), Argument::Integer(limit))),
+            );
+            let server = Server { product: "RabbitMQ".to_owned(), version: version.to_owned() };
+            super::limit(&definition, &server)
+        };
+        for (version, stated, expected) in [
+            ("3.10.8", None, None),
+            ("3.10.8", Some(5), Some(5)),
+            ("3.10.8", Some(-1), None),
+            ("4.0.1", None, Some(20)),
+            ("4.2.0", Some(7), Some(7)),
+            ("4.2.0", Some(-1), None),
+            ("4.3.6", None, None),
+            ("4.3.6", Some(1), None),
+        ] {
+            assert_eq!(limit(version, stated), expected, "{version} {stated:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stream_is_refused_before_anybody_is_asked() {
+        let mut definition = definition("orders");
+        definition.source.queue.queue_type = Some(QueueType::Stream);
+        let peeked = peek(&definition, || unreachable!("nothing is published")).await;
+        assert_eq!(peeked.unwrap_err(), NoMessage::Stream);
+    }
 }

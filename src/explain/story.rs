@@ -1,17 +1,18 @@
 //! What becomes of a message if its backends reply so, for people and for programs.
 
 mod json;
+mod lines;
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
 use super::span::span;
-use crate::agent::rehearsal::{Ending, Endless, Event, Said, Step, Story};
+use crate::agent::rehearsal::{Ending, Endless, Event, Said, Story};
 use crate::config::definition::{AgentDefinition, QueueType, RetryStrategy};
 use crate::outcome::Outcome;
 use json::{ending_json, millis, step_json};
+use lines::lines;
 
 /// Lines that are shown of the beginning and of the end of a long story.
 const FIRST: usize = 60;
@@ -29,13 +30,13 @@ impl Tale<'_> {
     /// For people: a line for each step, how it ends, and what is to be known beside.
     #[must_use]
     pub fn text(&self) -> String {
-        let lines: Vec<String> = self.story.steps.iter().map(|step| self.line(step)).collect();
+        let lines = lines(self.story, self.definition);
         let mut text = String::new();
         let is_long = lines.len() > FIRST + LAST + 1;
         let left_out = if is_long { lines.len() - FIRST - LAST } else { 0 };
         for (index, line) in lines.iter().enumerate() {
             if is_long && index == FIRST {
-                writeln!(text, "{:>12}  {left_out} steps like these; --json has them all", "…")
+                writeln!(text, "{:>12}  {left_out} lines like these; --json has all steps", "…")
                     .unwrap_or_default();
             }
             if !(is_long && (FIRST..FIRST + left_out).contains(&index)) {
@@ -63,86 +64,6 @@ impl Tale<'_> {
             "summary": self.ending(),
             "notes": self.notes(),
         })
-    }
-
-    fn line(&self, step: &Step) -> String {
-        let (is_title, text) = match &step.event {
-            Event::Delivered { number, redelivered } => {
-                let again = if *redelivered { ", redelivered" } else { "" };
-                (true, format!("delivery {number}{again}"))
-            }
-            Event::Tried { attempt, as_probe, said } => {
-                let probe = if *as_probe { ", as a probe" } else { "" };
-                (false, format!("request {attempt}{probe}: {}", all(said)))
-            }
-            Event::Asked(said) => (false, format!("HEAD, without the message: {}", one(said))),
-            Event::HoldBegan { backend, unreachable } => (false, self.hold(backend, *unreachable)),
-            Event::HoldEnded => (false, "the hold is over: messages are handed out again".into()),
-            Event::Released => (
-                false,
-                "the hold lasts: the message goes back uncounted, no more are asked for; then HEAD until the backend answers".into(),
-            ),
-            Event::TryInPlace { wait, in_fact, in_doubt } => {
-                let why = match (in_doubt, in_fact > wait) {
-                    (true, _) => "; not counted, since the backend may be at fault",
-                    (false, true) => "; the backend is left alone that long, by all messages",
-                    (false, false) => "",
-                };
-                (false, format!("tried again in {}{why}", self.about(*in_fact)))
-            }
-            Event::TryOn(wait) => (
-                false,
-                format!("this attempt failed: kept in the window, the next one in {}", self.about(*wait)),
-            ),
-            Event::Stuck(wait) => (
-                false,
-                format!(
-                    "not to be tried again, but there is no dead-letter queue: kept, and tried on in {}",
-                    self.about(*wait)
-                ),
-            ),
-            Event::Requeue { wait, counted, in_queue } => {
-                (false, self.requeue(*wait, *counted, *in_queue))
-            }
-            Event::CopyTo { queue, delay } => (
-                false,
-                format!(
-                    "this attempt failed: a copy goes to {queue} and comes back after {}; once the broker has confirmed it, the message is acked",
-                    span(*delay)
-                ),
-            ),
-        };
-        let indent = if is_title { "" } else { "  " };
-        format!("{:>12}  {indent}{text}", span(step.at))
-    }
-
-    fn hold(&self, backend: &str, unreachable: bool) -> String {
-        let why = if unreachable { "cannot be reached" } else { "turns us away" };
-        format!(
-            "hold: {backend} {why}, which is no fault of the message. No attempt is counted, nothing but probes is sent, after 1 s, 2 s, 4 s, … at most 30 s, until one is answered; after {} the window goes back",
-            span(self.definition.hold_max)
-        )
-    }
-
-    fn requeue(&self, wait: Duration, counted: bool, in_queue: Duration) -> String {
-        let how = if counted { "basic.reject" } else { "basic.nack, uncounted" };
-        let first = if wait.is_zero() {
-            "this attempt failed:".to_owned()
-        } else {
-            format!("this attempt failed: kept for {}, then", self.about(wait))
-        };
-        let then = if in_queue.is_zero() {
-            String::new()
-        } else {
-            format!(", where it waits for {} before it comes again", span(in_queue))
-        };
-        format!("{first} back to the queue ({how}){then}")
-    }
-
-    /// A wait that chance moves.
-    fn about(&self, wait: Duration) -> String {
-        let is_moved = self.definition.retry.jitter > 0.0;
-        format!("{}{}", if is_moved { "~" } else { "" }, span(wait))
     }
 
     fn deliveries(&self) -> usize {
@@ -184,7 +105,7 @@ impl Tale<'_> {
                     format!("the exchange {exchange} with the routing key {routing_key}")
                 };
                 format!(
-                    "dead-lettered (x-agent-reason: {reason}): a copy goes to {to}; once the broker has confirmed it, the message is acked"
+                    "dead-lettered (x-agent-reason: {reason}): a copy goes to {to}"
                 )
             }
             Ending::Discarded => {
@@ -220,20 +141,24 @@ impl Tale<'_> {
         let definition = self.definition;
         let (retry, source) = (&definition.retry, &definition.source);
         let mut notes = Vec::new();
-        let waits = self.count(|event| {
-            matches!(
-                event,
-                Event::TryInPlace { .. }
-                    | Event::TryOn(_)
-                    | Event::Stuck(_)
-                    | Event::Requeue { .. }
-            )
-        });
-        if waits > 0 && retry.jitter > 0.0 {
-            notes.push(format!(
-                "chance moves waits in the window (~) by up to {} % either way (retry.jitter); a time that the backend asked for, and a delay queue's, it does not move",
-                (retry.jitter * 100.0).round()
-            ));
+        let is_moved = |event: &Event| match event {
+            Event::TryInPlace { wait, .. }
+            | Event::TryOn(wait)
+            | Event::Stuck(wait)
+            | Event::Requeue { wait, .. } => wait.is_moved(),
+            Event::Delivered { .. }
+            | Event::Tried { .. }
+            | Event::Asked(_)
+            | Event::HoldBegan { .. }
+            | Event::HoldEnded
+            | Event::Released
+            | Event::CopyTo { .. } => false,
+        };
+        if self.count(is_moved) > 0 {
+            notes.push("chance moves the waits with a ~ (retry.jitter); they are shown with chance in the middle, and so are those between probes".to_owned());
+        }
+        if self.count(|event| matches!(event, Event::CopyTo { .. })) > 0 {
+            notes.push("a copy takes the message's place: only when the broker has confirmed it is the message itself acked".to_owned());
         }
         if self.fails_as_an_outage_would() && !source.auto_ack {
             notes.push(
@@ -281,28 +206,6 @@ fn endless(why: Endless) -> &'static str {
         Endless::GoesRound => {
             "it goes back to its queue and comes again, at its backoff, and nothing counts that; another `retry.strategy`, or a quorum queue, would end it"
         }
-    }
-}
-
-fn all(said: &[Said]) -> String {
-    if said.is_empty() {
-        return "no backend is left to tell".to_owned();
-    }
-    said.iter().map(one).collect::<Vec<_>>().join(", ")
-}
-
-fn one(said: &Said) -> String {
-    let aside = if said.required { "" } else { ", which decides nothing" };
-    format!("{}: {} ({}{aside})", said.backend, said.reply, meaning(said.outcome))
-}
-
-fn meaning(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Delivered => "delivered",
-        Outcome::Refused => "refused",
-        Outcome::TryAgain { few: true, .. } => "try again, though it seldom helps",
-        Outcome::TryAgain { few: false, .. } => "try again",
-        Outcome::Unwell { .. } => "the backend is unwell",
     }
 }
 

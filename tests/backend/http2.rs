@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use amqp_agentd::backend::Backend;
+use amqp_agentd::backend::{Backend, preview};
 use amqp_agentd::config::definition::Http2;
 use amqp_agentd::outcome::{Reply, Unanswered};
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::server::{accept, definition, listen, make, send, status, url};
+use super::server::{accept, definition, listen, make, message, send, status, url};
 
 fn backend(listener: &TcpListener) -> Backend {
     let mut definition = definition(&[&url(listener)]);
@@ -50,6 +50,44 @@ async fn many_requests_share_one_connection() {
             assert_eq!(answer.excerpt, format!("body {number}"));
         }
         assert_eq!(status(&send(&backend, "").await.reply), Some(400));
+    };
+    tokio::select! {
+        () = requests => {}
+        () = serve => panic!("the connection ended"),
+    }
+}
+
+/// Tells what came, with a status whose body is kept.
+async fn tell(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let headers = request.headers().iter();
+    let lines = headers.map(|(name, value)| format!("{name}: {}\n", value.to_str().unwrap()));
+    let told = format!("{}\n{}", request.uri(), lines.collect::<String>());
+    Ok(Response::builder().status(422).body(told.into()).unwrap())
+}
+
+#[tokio::test]
+async fn what_is_previewed_is_what_arrives() {
+    let listener = listen().await;
+    let mut definition = definition(&[&url(&listener)]);
+    definition.http2 = Http2::PriorKnowledge;
+    let backend = make(&definition);
+    let serve = async {
+        let io = TokioIo::new(accept(&listener).await);
+        let builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+        builder.serve_connection(io, service_fn(tell)).await.unwrap();
+    };
+    let requests = async {
+        for body in ["body", ""] {
+            let request = backend.request(&message(body), 1).unwrap();
+            let preview = preview(&definition, request.clone()).unwrap();
+            let headers = preview.headers.iter();
+            let lines =
+                headers.map(|(name, value)| format!("{name}: {}\n", value.to_str().unwrap()));
+            let told = format!("{}\n{}", preview.url, lines.collect::<String>());
+            let answer = backend.send(request).await;
+            assert_eq!(String::from_utf8_lossy(&answer.excerpt), told);
+            assert_eq!(preview.http2, Http2::PriorKnowledge);
+        }
     };
     tokio::select! {
         () = requests => {}

@@ -223,6 +223,48 @@ async fn a_message_that_always_fails_goes_the_way_that_was_told() {
 }
 
 #[tokio::test]
+async fn a_hold_and_a_backend_that_recovers_go_the_way_that_was_told() {
+    let vhost = Broker::any().vhost();
+    let turning_away = |times: usize, status: u16| {
+        Backend::replying(move |request| {
+            Reply::status(if request.number <= times { status } else { 204 })
+        })
+    };
+    let (first, second) = (turning_away(4, 401), turning_away(2, 503));
+    let agent = Agent::new("orders", &vhost, &first)
+        .set_backend("name", "first")
+        .backend(&second.url(), &[("name", "second".into())])
+        .set("dispatch.mode", "sequential")
+        .set("retry.in_place", 0);
+    let mut scene = Scene::of(vhost, &agent).await;
+    let mut arguments = vec!["orders"];
+    for reply in [["first=401"; 4].as_slice(), &["first=204"]].concat() {
+        arguments.extend(["--reply", reply]);
+    }
+    for reply in
+        [["second=204"; 4].as_slice(), &["second=503", "second=503", "second=204"]].concat()
+    {
+        arguments.extend(["--reply", reply]);
+    }
+    let story = explained(&scene.daemon.agents_dir(), &arguments, "").await["story"].take();
+    assert_eq!(story["ending"]["how"], "delivered", "{story}");
+    let told = |name: &str| {
+        let steps = story["steps"].as_array().unwrap().iter();
+        let said = steps.filter_map(|step| step["said"].as_array()).flatten();
+        said.filter(|said| said["backend"] == name).count()
+    };
+    assert_eq!((told("first"), told("second")), (5, 3), "{story}");
+    scene.publish(["one"]).await;
+    second.wait_for(3).await;
+    scene.daemon.wait_for_log(&["delivered at last", r#""message_id":"one""#]).await;
+    assert_eq!((first.requests().len(), second.requests().len()), (5, 3));
+    scene.wait_for_lines(1, &["backend unwell, holding"]).await;
+    let holds = story["steps"].as_array().unwrap().iter();
+    assert_eq!(holds.filter(|step| step["event"] == "hold_began").count(), 1, "{story}");
+    scene.end(0).await;
+}
+
+#[tokio::test]
 async fn a_peek_leaves_the_queue_as_it_is() {
     on_every_release(|vhost| async move {
         for kind in ["classic", "quorum"] {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::queue::Queue;
-use super::{Ending, Endless, Event, Replies, Step, Story};
+use super::{Ending, Endless, Event, Replies, Step, Story, Wait};
 use crate::agent::hold::{Hold, Permit};
 use crate::agent::keep_max;
 use crate::agent::shared::Shared;
@@ -34,6 +34,8 @@ pub(super) struct Play<'d> {
     pub(super) queue: Queue,
     pub(super) replies: Replies,
     pub(super) now: Instant,
+    /// How long the last try's backends wish to be left alone.
+    pub(super) wish: Wait,
     start: Instant,
     today: u64,
     keep_max: Duration,
@@ -65,6 +67,7 @@ impl<'d> Play<'d> {
             queue: Queue::of(definition),
             replies,
             now: start,
+            wish: Wait::default(),
             start,
             today,
             keep_max: keep_max(definition),

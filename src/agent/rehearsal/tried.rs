@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::play::{CHANCE, Play};
 use super::queue::come_back;
-use super::{Ending, Endless, Event, Said};
+use super::{Ending, Endless, Event, Said, Wait};
 use crate::agent::attempt::{Report, Reports};
 use crate::agent::breaker::Sign;
 use crate::agent::heed::{excused, sign, wish};
@@ -34,6 +34,7 @@ impl Play<'_> {
         as_probe: bool,
     ) {
         self.replies.next_try();
+        self.wish = Wait::default();
         let backends = &self.definition.backends;
         let is_sequential = matches!(self.definition.dispatch, Dispatch::Sequential);
         let (mut reports, mut said) = (Reports::new(), Vec::new());
@@ -144,8 +145,10 @@ impl Play<'_> {
         }
         if let Outcome::TryAgain { whole_backend: true, not_before, .. } = report.outcome {
             let faults = self.hold.faults(target);
-            let wait = wish(not_before, faults, self.policy.retry.jitter, CHANCE);
-            self.shared.quiet(target, now + wait, now);
+            let wish =
+                ranged(|chance| Some(wish(not_before, faults, self.policy.retry.jitter, chance)));
+            self.wish = self.wish.max(wish);
+            self.shared.quiet(target, now + wish.middle, now);
         }
         excused(report.outcome, self.hold.excuses(key, target))
     }
@@ -177,7 +180,9 @@ impl Play<'_> {
             let first = *held.first_failure.get_or_insert(today);
             held.attempts.age = Duration::from_secs(today.saturating_sub(first));
         }
-        let decision = decide(outcome, held.attempts, &self.policy, CHANCE);
+        let attempts = held.attempts;
+        let decision = decide(outcome, attempts, &self.policy, CHANCE);
+        let wait = ranged(|chance| wait_of(decide(outcome, attempts, &self.policy, chance)));
         let decides = |report: &&Report| discriminant(&report.outcome) == discriminant(&outcome);
         let worst = decisive().filter(decides).find(|report| report.outcome != Outcome::Delivered);
         match (decision, worst) {
@@ -188,51 +193,57 @@ impl Play<'_> {
                 let Some(held) = self.window.remove(key) else { return };
                 if let Settlement::Requeue { counted } = settlement {
                     let in_queue = self.queue.next_wait(held.delivery.message());
-                    self.say(Event::Requeue { wait: Duration::ZERO, counted, in_queue });
+                    self.say(Event::Requeue { wait: Wait::default(), counted, in_queue });
                 }
                 self.settle(held, settlement);
             }
             (Decision::Copy(to), Some(report)) => self.copy(key, to, report),
-            (decision, _) => self.keep(key, decision),
+            (decision, _) => self.keep(key, decision, wait),
         }
     }
 
-    fn keep(&mut self, key: Key, decision: Decision) {
+    /// Keeps the message for `wait`, as `decision` says.
+    fn keep(&mut self, key: Key, decision: Decision, mut wait: Wait) {
         let Some(held) = self.window.get(key) else { return };
-        let (decision, in_doubt) = if decision != Decision::Hold {
-            (decision, false)
-        } else if self.hold.is_on() {
-            return self.window.put_back(key);
-        } else {
-            (in_doubt(held.attempts, held.unwell, &self.policy, CHANCE), true)
-        };
-        let (due, wait, event) = match decision {
+        let (mut decision, mut is_in_doubt) = (decision, false);
+        if decision == Decision::Hold {
+            if self.hold.is_on() {
+                return self.window.put_back(key);
+            }
+            let (attempts, unwell, policy) = (held.attempts, held.unwell, &self.policy);
+            decision = in_doubt(attempts, unwell, policy, CHANCE);
+            wait = ranged(|chance| wait_of(in_doubt(attempts, unwell, policy, chance)));
+            is_in_doubt = true;
+        }
+        let until = self.now + wait.middle;
+        let (due, event) = match decision {
+            // Settled or copied by the caller; held, or in doubt, above.
             Decision::Settle(_) | Decision::Copy(_) | Decision::Hold => return,
-            Decision::TryInPlace(wait) => {
-                let quiet = self.shared.quiet_until(self.now);
-                let in_fact = wait.max(quiet.map_or(wait, |until| until - self.now));
-                (Due::Try, wait, Event::TryInPlace { wait, in_fact, in_doubt })
+            Decision::TryInPlace(_) => {
+                let is_left_alone = self.shared.quiet_until(self.now).is_some_and(|at| at > until);
+                let wait = if is_left_alone { wait.max(self.wish) } else { wait };
+                (Due::Try, Event::TryInPlace { wait, is_left_alone, in_doubt: is_in_doubt })
             }
-            Decision::TryOn(wait) => {
+            Decision::TryOn(_) => {
                 held.attempts.next();
-                (Due::Try, wait, Event::TryOn(wait))
+                (Due::Try, Event::TryOn(wait))
             }
-            Decision::Stuck(wait) => {
+            Decision::Stuck(_) => {
                 held.attempts.next();
-                (Due::Try, wait, Event::Stuck(wait))
+                (Due::Try, Event::Stuck(wait))
             }
-            Decision::SettleAfter(wait, settlement) => {
+            Decision::SettleAfter(_, settlement) => {
                 let counted = settlement == Settlement::Requeue { counted: true };
                 let message = held.delivery.message();
                 let in_queue = if counted { self.queue.next_wait(message) } else { Duration::ZERO };
-                (Due::Settle(settlement), wait, Event::Requeue { wait, counted, in_queue })
+                (Due::Settle(settlement), Event::Requeue { wait, counted, in_queue })
             }
         };
         if matches!(event, Event::Stuck(_)) && self.replies.repeat() {
             self.end(Ending::Never(Endless::Stuck));
         }
         self.say(event);
-        self.window.wait(key, self.now + wait, due);
+        self.window.wait(key, until, due);
     }
 
     /// The copy that takes the message's place.
@@ -280,13 +291,32 @@ impl Play<'_> {
                 }
             }
         }
-        self.keep(key, requeue_later(None, attempts, &self.policy, CHANCE));
+        let later = |chance| requeue_later(None, attempts, &self.policy, chance);
+        let (decision, wait) = (later(CHANCE), ranged(|chance| wait_of(later(chance))));
+        self.keep(key, decision, wait);
     }
 
     fn take(&mut self, key: Key) {
         if let Some(held) = self.window.remove(key) {
             held.delivery.abandon();
         }
+    }
+}
+
+/// A wait by chance: in the middle, at the least and at the most.
+fn ranged(wait: impl Fn(f64) -> Option<Duration>) -> Wait {
+    let middle = wait(CHANCE).unwrap_or_default();
+    let (least, most) = (wait(0.0).unwrap_or(middle), wait(1.0).unwrap_or(middle));
+    Wait { middle, least, most }
+}
+
+fn wait_of(decision: Decision) -> Option<Duration> {
+    match decision {
+        Decision::TryInPlace(wait)
+        | Decision::TryOn(wait)
+        | Decision::Stuck(wait)
+        | Decision::SettleAfter(wait, _) => Some(wait),
+        Decision::Settle(_) | Decision::Copy(_) | Decision::Hold => None,
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
-use crate::agent::rehearsal::{Ending, Endless, Event, Said, Step};
+use crate::agent::rehearsal::{Ending, Endless, Event, Said, Step, Wait};
 use crate::outcome::Outcome;
 
 pub(super) fn step_json(step: &Step) -> Json {
@@ -26,16 +26,16 @@ pub(super) fn step_json(step: &Step) -> Json {
         }
         Event::HoldEnded => ("hold_ended", json!({})),
         Event::Released => ("released", json!({})),
-        Event::TryInPlace { wait, in_fact, in_doubt } => (
+        Event::TryInPlace { wait, is_left_alone, in_doubt } => (
             "try_in_place",
-            json!({ "wait_ms": millis(*in_fact), "own_wait_ms": millis(*wait), "in_doubt": in_doubt }),
+            json!({ "wait": wait_json(*wait), "left_alone": is_left_alone, "in_doubt": in_doubt }),
         ),
-        Event::TryOn(wait) => ("try_on", json!({ "wait_ms": millis(*wait) })),
-        Event::Stuck(wait) => ("stuck", json!({ "wait_ms": millis(*wait) })),
+        Event::TryOn(wait) => ("try_on", json!({ "wait": wait_json(*wait) })),
+        Event::Stuck(wait) => ("stuck", json!({ "wait": wait_json(*wait) })),
         Event::Requeue { wait, counted, in_queue } => (
             "requeue",
             json!({
-                "wait_ms": millis(*wait),
+                "wait": wait_json(*wait),
                 "counted": counted,
                 "in_queue_ms": millis(*in_queue),
             }),
@@ -47,6 +47,14 @@ pub(super) fn step_json(step: &Step) -> Json {
     json["at_ms"] = millis(step.at).into();
     json["event"] = name.into();
     json
+}
+
+fn wait_json(wait: Wait) -> Json {
+    json!({
+        "ms": millis(wait.middle),
+        "least_ms": millis(wait.least),
+        "most_ms": millis(wait.most),
+    })
 }
 
 fn said_json(said: &Said) -> Json {
