@@ -176,10 +176,10 @@ fn hosts(table: &Table<'_>, service: &Service<'_>, draft: &mut Draft, notes: &mu
             notes.warning(
                 span,
                 format!(
-                    "a host of `{}` has a password in it, and so has the agent's file",
+                    "a host of `{}` has a password in it, so the agent's file may only be read by its owner and group",
                     table.path
                 ),
-                "write `${file:PATH}` or `${cred:NAME}` for it",
+                "write `${cred:NAME}` in its place, with LoadCredential= in the unit, or `${file:PATH}`; or `chgrp amqp-agentd` the file, for the daemon to read it",
             );
         }
     }

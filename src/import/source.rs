@@ -100,8 +100,8 @@ fn host(item: &Item<'_>, draft: &mut Draft, notes: &mut Notes<'_>) {
         draft.has_secret = true;
         notes.warning(
             &item.node.span,
-            format!("`{}` has a password in it, and so has the agent's file", item.path),
-            "put it into a file of its own and write `${file:PATH}` for it, or `${cred:NAME}` with LoadCredential= in the unit",
+            format!("`{}` has a password in it, so the agent's file may only be read by its owner and group", item.path),
+            "write `${cred:NAME}` in its place, with LoadCredential= in the unit, or `${file:PATH}`; or `chgrp amqp-agentd` the file, for the daemon to read it",
         );
     }
     if uri.contains("${") {
