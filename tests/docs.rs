@@ -54,10 +54,12 @@ fn examples(document: &str) -> Vec<(String, String)> {
 
 #[test]
 fn the_examples_pass_check() {
-    for document in ["README.md", "docs/agent-file.md"] {
+    for document in ["README.md", "docs/agent-file.md", "docs/recipes.md"] {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("agents.d")).unwrap();
-        fs::write(folder.path().join("amqp-password"), "secret\n").unwrap();
+        for credential in ["amqp-password", "hook-token"] {
+            fs::write(folder.path().join(credential), "secret\n").unwrap();
+        }
         let machine = Machine(folder.path().to_owned());
         let mut agents = 0;
         for (name, text) in examples(document) {
@@ -74,6 +76,26 @@ fn the_examples_pass_check() {
         assert!(loaded.problems.is_empty(), "{document}: {:#?}", loaded.problems);
         assert_eq!(loaded.agents.len(), agents);
     }
+}
+
+/// Each command of ours that a recipe shows is one that the program takes.
+#[test]
+fn the_commands_of_the_recipes_are_taken() {
+    let document = text("docs/recipes.md");
+    let blocks = document.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let lines = blocks.flat_map(str::lines).filter_map(|line| line.split_once("amqp-agentd "));
+    let mut count = 0;
+    for (before, arguments) in lines {
+        // Paths have the name in them too.
+        if !(before.is_empty() || before.ends_with(' ')) {
+            continue;
+        }
+        let words = std::iter::once("amqp-agentd").chain(arguments.split_whitespace());
+        let parsed = amqp_agentd::cli::command().try_get_matches_from(words);
+        assert!(parsed.is_ok(), "{arguments}: {parsed:?}");
+        count += 1;
+    }
+    assert!(count > 0, "no recipe shows a command");
 }
 
 /// A document's lines without its blocks of code.
