@@ -96,6 +96,23 @@ fn the_check_itself_finds_what_is_wrong() {
     }
 }
 
+#[test]
+fn the_answers_that_people_read_of_are_as_the_document_says() {
+    let (document, page) = (document(), std::fs::read_to_string("docs/admin.md").unwrap());
+    for (heading, name) in [
+        ("readyz", "Readiness"),
+        ("agents", "Daemon"),
+        ("Reload", "Reload"),
+        ("KrakenD's health", "Health"),
+    ] {
+        let section = page.split(&format!("\n## {heading}\n")).nth(1).expect(heading);
+        let block = section.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
+        let schema = serde_json::json!({ "$ref": format!("#/components/schemas/{name}") });
+        let faults = faults(&document, &schema, &serde_json::from_str(block).unwrap(), heading);
+        assert!(faults.is_empty(), "{heading}: {faults:#?}");
+    }
+}
+
 /// Asks, and holds the answer to what the document says of it.
 async fn ask(document: &Value, admin: &Admin, method: &str, route: &str, status: u16) -> Answer {
     let answer = admin.ask_with(method, &route.replace("{name}", "orders"), "").await;

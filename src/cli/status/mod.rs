@@ -66,7 +66,7 @@ struct Look {
 pub(super) fn status(arguments: &Arguments) -> u8 {
     let done = arguments.daemon.place().and_then(|place| {
         ask::alone(async {
-            let screen = Screen::new(arguments.watch.is_some());
+            let screen = Screen::new(arguments.watch.is_some() && !arguments.json);
             match arguments.watch {
                 None => Ok(once(arguments, &place, &screen).await),
                 Some(seconds) => {
