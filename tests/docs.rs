@@ -1,5 +1,5 @@
 //! What the documents say is true: the examples pass `check`, links lead somewhere, and what is told
-//! of is there. `tests/reference.rs` has the keys of the files.
+//! of is there. `tests/reference` has the keys of the files.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may")]
 

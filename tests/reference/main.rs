@@ -1,18 +1,21 @@
 //! The reference of the files tells of every key what the code knows, and of no other: its type, its
-//! default, and an example that passes.
+//! default, its limits, and an example that passes.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may")]
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::fs;
-use std::path::{Path, PathBuf};
+mod limits;
+mod machine;
+mod page;
+mod spec;
+mod words;
 
-use amqp_agentd::config::definition::AgentDefinition;
-use amqp_agentd::config::error::Problem;
-use amqp_agentd::config::{Environment, Loaded, Paths, load, load_agent_text};
-use tempfile::TempDir;
-use toml::{Table, Value};
+use std::fs;
+
+use toml::Table;
+
+use machine::{Machine, as_file, errors, overlay, small, value, with};
+use page::{Row, reference};
+use spec::keys;
 
 const REFERENCE: &str = "docs/agent-file.md";
 
@@ -66,124 +69,8 @@ const COMPANIONS: [(&str, &str, &str); 8] = [
 const BACKEND_KEY: (&str, &str, &str) =
     ("BackendTlsSpec", "key", "[backend.tls]\ncert = \"client.pem\"");
 
-/// Each Rust type of a key, without what wraps it, in words.
-const TYPES: [(&str, &str); 13] = [
-    ("i64", "integer"),
-    ("f64", "number"),
-    ("bool", "boolean"),
-    ("String", "string"),
-    ("Strings", "string or list"),
-    ("Period", "duration"),
-    ("Vec<Spanned<Period>>", "list of durations"),
-    ("Vec<Spanned<StatusEntry>>", "list of codes and classes"),
-    ("BTreeMap<Spanned<String>, Spanned<Scalar>>", "table of strings, integers and booleans"),
-    ("BTreeMap<Spanned<String>, Spanned<String>>", "table of strings"),
-    ("Section<BrokerTlsSpec>", "table"),
-    ("Section<StatusSpec>", "table"),
-    ("Section<BackendTlsSpec>", "table"),
-];
-
 fn text(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"))
-}
-
-/// A key as `src/config/spec.rs` has it.
-struct Key {
-    spec: String,
-    name: String,
-    rust_type: String,
-    comment: String,
-}
-
-impl Key {
-    /// It is a table with a heading of its own.
-    fn is_section(&self) -> bool {
-        let top = matches!(self.spec.as_str(), "MainSpec" | "DefaultsSpec" | "AgentSpec");
-        let words = ["Table", "List of tables", "One table"];
-        top && words.iter().any(|words| self.comment.starts_with(words))
-    }
-
-    fn default(&self) -> String {
-        if self.comment.contains(", required: ") {
-            return "required".to_owned();
-        }
-        let default = self.comment.split_once("Default: ").map_or("", |(_, default)| default);
-        default.trim_end_matches('.').replace('`', "")
-    }
-
-    fn kind(&self) -> &str {
-        let inner = self.rust_type.strip_prefix("Key<").and_then(|rest| rest.strip_suffix(">,"));
-        let known = TYPES.iter().find(|(rust, _)| Some(*rust) == inner);
-        known.map_or_else(|| panic!("no word for {}", self.rust_type), |(_, word)| word)
-    }
-}
-
-fn keys() -> Vec<Key> {
-    let source = text("src/config/spec.rs");
-    let (mut spec, mut comment, mut renamed) = (String::new(), String::new(), None);
-    let mut keys = Vec::new();
-    for line in source.lines().map(str::trim) {
-        if let Some(words) = line.strip_prefix("/// ") {
-            comment = if comment.is_empty() { words.to_owned() } else { comment + " " + words };
-        } else if let Some(rename) = line.strip_prefix("#[serde(rename = \"") {
-            renamed = rename.strip_suffix("\")]").map(str::to_owned);
-        } else if let Some(rest) = line.strip_prefix("pub(super) struct ") {
-            let end = rest.find([' ', '<']).unwrap_or(rest.len());
-            spec = rest[..end].into();
-            comment.clear();
-        } else if let Some((name, rust_type)) =
-            line.strip_prefix("pub ").and_then(|rest| rest.split_once(": "))
-        {
-            let name = renamed.take().unwrap_or_else(|| name.to_owned());
-            let comment = std::mem::take(&mut comment);
-            keys.push(Key { spec: spec.clone(), name, rust_type: rust_type.to_owned(), comment });
-        } else if line.is_empty() || line == "}" {
-            comment.clear();
-        }
-    }
-    assert!(keys.len() > 60, "spec.rs is no longer read right: {} keys", keys.len());
-    keys
-}
-
-/// A row of the reference; backticks are left out of the cells.
-#[derive(Debug)]
-struct Row {
-    name: String,
-    kind: String,
-    default: String,
-    meaning: String,
-    example: String,
-}
-
-/// The rows of each table of keys, by the heading above it.
-fn reference() -> BTreeMap<String, Vec<Row>> {
-    let mut sections: BTreeMap<String, Vec<Row>> = BTreeMap::new();
-    let (mut heading, mut is_table) = (String::new(), false);
-    for line in text(REFERENCE).lines() {
-        if line.starts_with("##") {
-            heading = line.trim_start_matches('#').trim().replace('`', "");
-        }
-        is_table = line == "| key | type | default | meaning | example |"
-            || (is_table && line.starts_with('|'));
-        let cells: Vec<_> = line.trim_matches('|').split('|').map(str::trim).collect();
-        if let ([name, kind, default, meaning, example], true) = (&*cells, is_table) {
-            let Some(name) = name.strip_prefix('`').and_then(|rest| rest.split('`').next()) else {
-                continue;
-            };
-            let plain = |cell: &str| cell.replace('`', "");
-            let row = Row {
-                name: name.to_owned(),
-                kind: plain(kind),
-                default: plain(default),
-                meaning: (*meaning).to_owned(),
-                example: plain(example),
-            };
-            sections.entry(heading.clone()).or_default().push(row);
-        } else if is_table && !line.starts_with("|---") {
-            panic!("{REFERENCE}: not five cells: {line}");
-        }
-    }
-    sections
 }
 
 #[test]
@@ -228,87 +115,6 @@ fn every_key_is_told_of_with_its_type_and_its_default_and_no_other() {
     let stale = reference.values().flatten();
     wrong.extend(stale.map(|row| format!("`{}` is told of and no key", row.name)));
     assert!(wrong.is_empty(), "{REFERENCE}: {wrong:#?}");
-}
-
-/// A machine with the files and the credentials that examples name, and nothing else.
-struct Machine(TempDir);
-
-impl Environment for Machine {
-    fn variable(&self, _: &str) -> Option<OsString> {
-        None
-    }
-
-    fn credentials_directory(&self) -> Option<PathBuf> {
-        Some(self.0.path().to_owned())
-    }
-}
-
-impl Machine {
-    fn new() -> Machine {
-        let folder = tempfile::tempdir().unwrap();
-        for file in ["ca.pem", "client.pem", "client.key"] {
-            fs::copy(Path::new("tests/fixtures/tls").join(file), folder.path().join(file)).unwrap();
-        }
-        for credential in ["amqp-password", "api-token"] {
-            fs::write(folder.path().join(credential), "secret\n").unwrap();
-        }
-        fs::create_dir(folder.path().join("agents.d")).unwrap();
-        Machine(folder)
-    }
-
-    fn agent(&self, table: &Table) -> (Option<AgentDefinition>, Vec<Problem>) {
-        let text = toml::to_string(table).unwrap();
-        load_agent_text(&self.0.path().join("orders.toml"), &text, self)
-    }
-
-    fn main(&self, table: &Table) -> Loaded {
-        let main = self.0.path().join("amqp-agentd.toml");
-        fs::write(&main, toml::to_string(table).unwrap()).unwrap();
-        load(&Paths { main: Some(main), agents: None }, self)
-    }
-}
-
-/// A small agent file.
-fn small() -> Table {
-    let text = "[\"async/amqp\"]\nhost = \"amqp://localhost/\"\nname = \"orders\"\nexchange = \"shop\"\n\
-        [consumer]\ntopic = \"order.*\"\n[backend]\nhost = \"http://shop\"\nurl_pattern = \"/\"\n";
-    toml::from_str(text).unwrap()
-}
-
-/// Puts the tables of `other` over those of `table`, key by key.
-fn overlay(table: &mut Table, other: Table) {
-    for (key, value) in other {
-        match (table.get_mut(&key), value) {
-            (Some(Value::Table(inner)), Value::Table(other)) => overlay(inner, other),
-            (_, value) => drop(table.insert(key, value)),
-        }
-    }
-}
-
-/// `key = value` in the table at `path`.
-fn with(mut table: Table, path: &[&str], key: &str, value: Value) -> Table {
-    let mut whole = Value::Table(Table::from_iter([(key.to_owned(), value)]));
-    for name in path.iter().rev() {
-        whole = Value::Table(Table::from_iter([((*name).to_owned(), whole)]));
-    }
-    overlay(&mut table, whole.as_table().unwrap().clone());
-    table
-}
-
-/// The one backend as a list of one, which it is in an agent file.
-fn as_file(mut table: Table) -> Table {
-    let backend = table.remove("backend").unwrap();
-    table.insert("backend".to_owned(), Value::Array(vec![backend]));
-    table
-}
-
-/// What is written in a cell, if it is a value.
-fn value(cell: &str) -> Option<Value> {
-    toml::from_str::<Table>(&format!("value = {cell}")).ok()?.remove("value")
-}
-
-fn errors(problems: &[Problem]) -> Vec<String> {
-    problems.iter().filter(|problem| problem.is_error()).map(ToString::to_string).collect()
 }
 
 #[test]
@@ -394,4 +200,25 @@ fn a_wrong_default_and_a_wrong_example_are_found() {
     assert_eq!(workers(10).0.as_ref(), Some(&plain));
     assert_ne!(workers(11).0.as_ref(), Some(&plain));
     assert!(!errors(&workers(0).1).is_empty());
+}
+
+#[test]
+fn what_is_said_not_to_go_together_is_refused() {
+    let machine = Machine::new();
+    let document = text(REFERENCE);
+    let (_, section) = document.split_once("## What does not go together\n").unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split(" | ").next());
+    let mut tried = 0;
+    for row in rows {
+        let mut table = small();
+        for key in row.trim_end_matches('`').split("`, `") {
+            let (home, line) = key.split_once("] ").unwrap();
+            overlay(&mut table, toml::from_str(&format!("{home}]\n{line}\n")).unwrap());
+        }
+        let problems = machine.agent(&as_file(table)).1;
+        assert!(!errors(&problems).is_empty(), "not refused: {row}");
+        tried += 1;
+    }
+    assert!(tried > 5, "{section}");
 }
