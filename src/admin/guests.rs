@@ -108,12 +108,8 @@ async fn converse(
 ) {
     let router = TowerToHyperService::new(router);
     let service = service_fn(move |request| {
-        let (router, busy) = (router.clone(), Busy::begin(&is_busy));
-        async move {
-            let response = answer(request, router).await;
-            drop(busy);
-            Ok::<_, Infallible>(response)
-        }
+        let (router, is_busy) = (router.clone(), Arc::clone(&is_busy));
+        async move { Ok::<_, Infallible>(answer(request, router, &is_busy).await) }
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
@@ -158,7 +154,11 @@ impl Drop for Busy {
 }
 
 /// Reads the body to its end, so that the next request can follow, and has the request answered.
-async fn answer(request: Request<Incoming>, router: TowerToHyperService<Router>) -> Response {
+async fn answer(
+    request: Request<Incoming>,
+    router: TowerToHyperService<Router>,
+    is_busy: &Arc<AtomicBool>,
+) -> Response {
     let (head, body) = request.into_parts();
     let too_much = || {
         let detail = format!("no request here has a body of more than {BODY_BYTES_MAX} bytes");
@@ -179,6 +179,8 @@ async fn answer(request: Request<Incoming>, router: TowerToHyperService<Router>)
             return last(Problem::new(StatusCode::REQUEST_TIMEOUT, detail));
         }
     }
+    // Not before: a body that comes slowly must not keep a place.
+    let _busy = Busy::begin(is_busy);
     let answer = router.call(Request::from_parts(head, Body::empty())).await;
     answer.unwrap_or_else(|never| match never {})
 }

@@ -43,6 +43,9 @@ async fn idle_and_slow_guests_make_room_and_delay_neither_deliveries_nor_the_sto
             stream.write_all(&[*octet]).await.ok();
         }
     }
+    let half = b"POST /reload HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf";
+    let _half = crowd(&admin, 70, half).await;
+    assert_eq!(admin.get("/livez").await.status, 200);
     let request = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n".repeat(50);
     let _deaf = crowd(&admin, 5, request.as_bytes()).await;
     scene.publish(1..=20).await;
