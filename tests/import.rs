@@ -175,6 +175,7 @@ const CASES: &[Case] = &[
     ((AMQP, "nack_discard"), "true", "retry.strategy", ""),
     ((CONSUMER, "topic"), r#""a.*""#, "consumer.topic", r#""a.*""#),
     ((CONSUMER, "workers"), "5", "consumer.workers", "5"),
+    ((CONSUMER, "workers"), "2.0", "consumer.workers", "2"),
     ((CONSUMER, "workers"), "0", "consumer.workers", "1"),
     ((CONSUMER, "workers"), "300", "async/amqp.prefetch_count", "600"),
     ((CONSUMER, "timeout"), r#""1m30s""#, "consumer.timeout", r#""90s""#),

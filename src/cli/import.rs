@@ -203,8 +203,7 @@ fn write(directory: &Path, agents: &[AgentFile], force: bool) -> Result<(), Stri
     }
     for (agent, beside) in agents.iter().zip(&staged.beside) {
         let target = path(directory, agent);
-        // A link is made only where nothing is, whatever else happens at that moment.
-        let done = if force { fs::rename(beside, &target) } else { fs::hard_link(beside, &target) };
+        let done = if force { fs::rename(beside, &target) } else { place(beside, &target) };
         done.map_err(|error| fault(&target, &error))?;
         if !force {
             staged.made.push(target);
@@ -212,6 +211,15 @@ fn write(directory: &Path, agents: &[AgentFile], force: bool) -> Result<(), Stri
     }
     staged.made.clear();
     Ok(())
+}
+
+/// Gives a file its own name, where nothing has it.
+fn place(beside: &Path, target: &Path) -> io::Result<()> {
+    match fs::hard_link(beside, target) {
+        // A file system without links: that nothing is there was seen a moment ago.
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => fs::rename(beside, target),
+        done => done,
+    }
 }
 
 /// Files that are removed again, whatever happens.

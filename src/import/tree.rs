@@ -183,7 +183,7 @@ impl<'n> Item<'n> {
     /// A whole number, or an error.
     pub(super) fn whole(&self, notes: &mut Notes<'_>) -> Option<i64> {
         let number = match &self.node.value {
-            Value::Number(number) => number.as_i64(),
+            Value::Number(number) => number.as_i64().or_else(|| without_fraction(number)),
             Value::Text(text) => text.parse().ok(),
             Value::Null | Value::Flag(_) | Value::List(_) | Value::Table(_) => None,
         };
@@ -199,4 +199,11 @@ impl<'n> Item<'n> {
         };
         period.or_else(|| notes.wrong_type(self, "a duration such as \"2s\" or \"150ms\""))
     }
+}
+
+/// `10.0` as the 10 that KrakenD's parser takes it for.
+fn without_fraction(number: &serde_json::Number) -> Option<i64> {
+    let whole = number.as_f64().filter(|number| number.fract() == 0.0)?;
+    // As text, since a number too large for an integer is none.
+    format!("{whole:.0}").parse().ok()
 }
