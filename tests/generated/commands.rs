@@ -42,6 +42,8 @@ fn usage_of(argument: &Arg) -> String {
         Some(names) if takes_value => names.join(" "),
         _ => String::new(),
     };
+    let is_list = argument.get_num_args().is_some_and(|range| range.max_values() > 1);
+    let value = if is_list { format!("{value}...") } else { value };
     let value = if value.is_empty() { value } else { format!("\\fI{}\\fR", roff::literal(&value)) };
     let usage = match argument.get_long() {
         Some(long) => {
@@ -105,7 +107,7 @@ pub(crate) fn taught(help: &str) -> String {
             page.push_str(&terms(&lines));
         } else {
             roff::add_paragraph(&mut page);
-            roff::add_filled(&mut page, &roff::text(&lines.join("\n")));
+            roff::add_filled(&mut page, &roff::help_text(&lines.join("\n")));
         }
     }
     page
@@ -117,11 +119,11 @@ fn terms(lines: &[&str]) -> String {
     for line in lines {
         let line = &line[indent..];
         if line.starts_with(' ') {
-            roff::add_filled(&mut page, &roff::text(line));
+            roff::add_filled(&mut page, &roff::help_text(line));
         } else if let Some((term, description)) = line.split_once("  ") {
             page.push_str(".TP\n");
             roff::add_line(&mut page, &format!("\\fB{}\\fR", roff::literal(term)));
-            roff::add_filled(&mut page, &roff::text(description));
+            roff::add_filled(&mut page, &roff::help_text(description));
         } else {
             roff::add_example(&mut page, line);
         }

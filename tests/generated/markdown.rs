@@ -55,7 +55,10 @@ impl Page {
                 Some(code) => code.push_str(&text),
                 None => self.text.push_str(&roff::text(&text)),
             },
-            Event::Code(code) => self.text.push_str(&bold(&roff::words(&code))),
+            Event::Code(code) => {
+                let code = roff::bold_literal(&self.text, &code);
+                self.text.push_str(&code);
+            }
             Event::SoftBreak | Event::HardBreak => self.text.push('\n'),
             Event::Html(html) | Event::InlineHtml(html) => {
                 assert!(html.trim().starts_with("<!--"), "no page can show {html}");

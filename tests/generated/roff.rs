@@ -11,10 +11,28 @@ pub(crate) fn literal(text: &str) -> String {
     escaped(text, true)
 }
 
-/// A literal within a text: its words are not hyphenated.
-pub(crate) fn words(text: &str) -> String {
+/// A literal after `before`, in bold: its words are not hyphenated.
+///
+/// Where it does not begin a word, the sign for that would be a place to hyphenate.
+pub(crate) fn bold_literal(before: &str, text: &str) -> String {
+    let is_within = before.chars().last().is_some_and(|last| !last.is_whitespace());
     let words: Vec<_> = text.split(' ').map(|word| format!("\\%{}", literal(word))).collect();
-    words.join(" ")
+    let words = words.join(" ");
+    format!("\\fB{}\\fR", if is_within { &words[2..] } else { &words })
+}
+
+/// A text in which literals stand between backticks, as in our help.
+pub(crate) fn help_text(help: &str) -> String {
+    let mut roff = String::new();
+    for (number, part) in help.split('`').enumerate() {
+        if number % 2 == 0 {
+            roff.push_str(&text(part));
+        } else {
+            let part = bold_literal(&roff, part);
+            roff.push_str(&part);
+        }
+    }
+    roff
 }
 
 fn escaped(text: &str, literal: bool) -> String {
@@ -99,6 +117,7 @@ pub(crate) fn add_example(page: &mut String, code: &str) {
 fn nothing_in_a_text_is_taken_for_roff() {
     assert_eq!(text(r"C:\n ~x → é"), r"C:\en \(tix \(-> \[u00E9]");
     assert_eq!(literal("--limit 'a'"), r"\-\-limit \(aqa\(aq");
+    assert_eq!(help_text("as `check` does (`-v`)"), r"as \fB\%check\fR does (\fB\-v\fR)");
     let mut page = String::new();
     add_line(&mut page, ".toml is the ending");
     add_macro(&mut page, "SS", "the \"name\"");

@@ -17,11 +17,6 @@ const FILES: &str = "find / -xdev \\( -path /proc -o -path /sys -o -path /dev -o
     -o -path /packages -o -path /var/log -o -path /var/cache -o -path /var/lib/dpkg -o -path /var/lib/apt \
     -o -path /var/lib/systemd -o -path /etc/.pwd.lock \\) -prune -o -name '*-' -o -printf '%p %u %m\\n' | sort";
 
-/// A question to the running daemon.
-const ASK: &str = "perl -MIO::Socket::UNIX -e '\
-    $s = IO::Socket::UNIX->new(Peer => q(/run/amqp-agentd/admin.sock)) or die qq($!\\n); \
-    print $s qq(GET /livez HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n); print <$s>'";
-
 /// The package, and what it is tried with.
 struct Trial {
     machine: Machine,
@@ -149,10 +144,12 @@ impl Trial {
         machine.run("runuser -u alice -- amqp-agentd check").await;
         let socket = machine.run("stat -c '%a %U:%G' /run/amqp-agentd/admin.sock").await;
         assert_eq!(socket, "660 amqp-agentd:amqp-agentd");
-        let answer = machine.run(&format!("runuser -u alice -- {ASK}")).await;
-        assert!(answer.contains("200 OK"), "{answer}");
-        let answer = machine.try_run(&format!("runuser -u bob -- {ASK}")).await;
-        assert!(answer.said.contains("Permission denied"), "{}", answer.said);
+        machine.wait_for("runuser -u alice -- amqp-agentd status orders", "consuming").await;
+        machine.run("runuser -u alice -- amqp-agentd pause orders").await;
+        machine.run("runuser -u alice -- amqp-agentd resume orders").await;
+        let status = machine.try_run("runuser -u bob -- amqp-agentd status").await;
+        assert_ne!(status.code, Some(0));
+        assert!(status.said.contains("Permission denied"), "{}", status.said);
         let others =
             machine.try_run("runuser -u bob -- cat /etc/amqp-agentd/agents.d/orders.toml").await;
         assert!(others.said.contains("Permission denied"), "{}", others.said);
