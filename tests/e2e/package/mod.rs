@@ -149,7 +149,7 @@ impl Trial {
         machine.run("runuser -u alice -- amqp-agentd resume orders").await;
         let status = machine.try_run("runuser -u bob -- amqp-agentd status").await;
         assert_ne!(status.code, Some(0));
-        assert!(status.said.contains("Permission denied"), "{}", status.said);
+        assert!(status.said.contains("not allowed"), "{}", status.said);
         let others =
             machine.try_run("runuser -u bob -- cat /etc/amqp-agentd/agents.d/orders.toml").await;
         assert!(others.said.contains("Permission denied"), "{}", others.said);
