@@ -3,6 +3,7 @@
 //! The only part of `explain` that asks a broker.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::broker::{Ended, NotSafe, Publisher, Server, Taker};
 use crate::config::definition::{AgentDefinition, Argument, QueueType};
@@ -11,6 +12,11 @@ use crate::delivery::{Field, Message};
 
 /// RabbitMQ's own delivery limit of a quorum queue, since 4.0.
 const DELIVERY_LIMIT: i64 = 20;
+
+/// How often a copy is published that is to save a message, and how long the message is kept
+/// between two tries.
+const TRIES_MAX: u32 = 20;
+const TRY_AGAIN: Duration = Duration::from_secs(3);
 
 /// What was found.
 #[derive(Debug, Clone)]
@@ -111,18 +117,21 @@ async fn look(
         taker.leave(true).await.map_err(NoMessage::Lost)?;
         return Ok(Peeked { message, note: counted(definition, &server, count) });
     }
-    let copy = copies::afresh(&message, queue, false);
-    match publisher().publish(copy).await {
-        Ok(()) => taker.ack(delivery).await.map_err(NoMessage::Lost)?,
-        Err(reason) => {
-            // Unsettled it is the broker's again, and counted: to keep it from that is not ours to do.
+    let publisher = publisher();
+    let mut tries = 1;
+    while let Err(reason) = publisher.publish(copies::afresh(&message, queue, false)).await {
+        if tries == TRIES_MAX {
+            // Unsettled it is the broker's again, and counted: to keep it longer mends nothing.
             delivery.abandon();
             return Err(NoMessage::NotSafe(reason));
         }
+        tries += 1;
+        tokio::time::sleep(TRY_AGAIN).await;
     }
+    taker.ack(delivery).await.map_err(NoMessage::Lost)?;
     taker.leave(true).await.map_err(NoMessage::Lost)?;
     let note = format!(
-        "it was given back {count} times, and the queue would have ended it the next time: a copy took its place, at the end of `{queue}`"
+        "it was given back {count} times, and the queue would have ended it the next time: a copy took its place, at the end of `{queue}`, with all its attempts"
     );
     Ok(Peeked { message, note: Some(note) })
 }
