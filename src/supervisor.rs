@@ -121,9 +121,7 @@ impl Supervisor {
         }
         for definition in difference.changed {
             info!(agent = %definition.name, "replacing, its definition changed");
-            let name = Arc::clone(&definition.name);
-            self.dismiss(&name);
-            self.engage(definition).await;
+            self.replace(definition).await;
         }
         for definition in difference.started {
             self.engage(definition).await;
@@ -293,6 +291,24 @@ impl Supervisor {
         };
         self.agents.insert(Arc::clone(&name), agent);
         self.begin(&name).await;
+    }
+
+    /// Lets an agent go on by another definition. What was counted and a pause are the agent's, not
+    /// its life's.
+    async fn replace(&mut self, definition: Arc<AgentDefinition>) {
+        let name = Arc::clone(&definition.name);
+        let Some(agent) = self.agents.get_mut(&name) else { return self.engage(definition).await };
+        agent.definition = definition;
+        agent.wanted = true;
+        match &agent.phase {
+            Phase::Living { orders, .. } => {
+                orders.send_replace(Order::Drain(self.drain_timeout));
+            }
+            Phase::Resting(_) | Phase::GaveUp(_) => {
+                agent.panics = 0;
+                self.begin(&name).await;
+            }
+        }
     }
 
     /// Makes an agent unwanted: drains the life, or forgets it where there is none.

@@ -165,3 +165,26 @@ async fn a_pause_lasts_over_a_replacement_and_a_panic_until_somebody_ends_it() {
     until(&mut supervisor, "1 agent: 1 consuming").await;
     supervisor.end();
 }
+
+#[tokio::test]
+async fn one_that_gave_up_is_replaced_with_its_counts_and_its_pause() {
+    async fn live(definition: Arc<AgentDefinition>, context: Context) -> Finish {
+        context.meters.received.add(1);
+        if definition.workers != 7 {
+            return Finish::GaveUp("its certificate cannot be used".to_owned());
+        }
+        if *context.orders.borrow() != Order::Pause {
+            return obedient(context).await;
+        }
+        context.state.send_replace(Said::now(State::Paused));
+        std::future::pending().await
+    }
+    let mut supervisor = supervisor(|definition, context| live(definition, context).boxed_local());
+    supervisor.apply(diff(&[], &[definition("one")])).await;
+    until(&mut supervisor, "1 agent: 1 stopped").await;
+    assert!(supervisor.pause("one", true));
+    supervisor.apply(diff(&supervisor.definitions(), &[hurried("one")])).await;
+    until(&mut supervisor, "1 agent: 1 paused").await;
+    assert_eq!(supervisor.view(Instant::now())[0].meters.received.get(), 2);
+    supervisor.end();
+}
