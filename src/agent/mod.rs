@@ -343,6 +343,7 @@ impl Agent {
             Finished::Probe(_) => self.probe_over(None),
             Finished::Copied(_, to, told) => self.copy_finished(&to, &told),
         }
+        self.tally.holds(self.window.len(), self.in_flight);
     }
 
     fn aside_finished(&mut self, about: &line::About, report: &attempt::Report) {
@@ -366,6 +367,7 @@ impl Agent {
             );
         }
         self.tally.abandoned(held.len());
+        self.tally.holds(self.window.len(), self.in_flight);
         for held in held {
             held.delivery.abandon();
         }

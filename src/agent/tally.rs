@@ -155,14 +155,22 @@ impl Tally {
             self.seen_received = self.counts.received;
             self.meters.last_received.set(now);
         }
+        self.holds(held, in_flight);
+    }
+
+    /// So much is held, and so much in flight, be it without a session.
+    pub(super) fn holds(&self, held: usize, in_flight: usize) {
         self.meters.held.set(held as u64);
         self.meters.in_flight.set(in_flight as u64);
     }
 
-    /// The agent holds nothing any more.
+    /// The agent holds nothing any more, and knows of no backend.
     pub(super) fn left(&self) {
-        self.meters.held.set(0);
-        self.meters.in_flight.set(0);
+        self.holds(0, 0);
+        for backend in &self.backends {
+            backend.breaker_open.set(0);
+            backend.unreachable.set(0);
+        }
     }
 
     /// Checks that nothing went missing: `received = settled + abandoned + held`.
@@ -362,6 +370,8 @@ mod tests {
             tally.turned(2, 1);
             tally.without_session(&Ended::Silent);
             tally.abandoned(2);
+            tally.backends[0].breaker_open.set(1);
+            tally.backends[0].unreachable.set(1);
             tally.left();
         }
         let counts = [&meters.received, &meters.delivered, &meters.abandoned, &meters.held];
@@ -371,7 +381,10 @@ mod tests {
         assert_eq!(meters.sessions_ended[Ended::Silent.cause()].get(), 2);
         assert_eq!(meters.last_error().unwrap().text, format!("broker: {}", Ended::Silent));
         assert_eq!(meters.backends().len(), 1);
-        assert_eq!(meters.backends()[0].took.buckets().count(), 2);
+        let backend = &meters.backends()[0];
+        assert_eq!(backend.took.buckets().count(), 2);
+        let unwell = [&backend.breaker_open, &backend.unreachable];
+        assert_eq!(unwell.map(crate::meters::Number::get), [0, 0], "who is gone knows nothing");
         assert!(crate::meters::time(&meters.last_received).is_some());
     }
 }

@@ -210,6 +210,34 @@ async fn every_number_is_what_happened() {
     .await;
 }
 
+#[tokio::test]
+async fn while_there_is_no_broker_nothing_is_held() {
+    on_every_release(|vhost| async move {
+        let mut shop = Shop::open(&vhost).await;
+        let gate = Gate::new();
+        let shut = gate.clone();
+        shop.backend.reply_with(move |_| Reply::status(204).after(&shut));
+        for body in ["1", "2", "3", "4", "5", "6"] {
+            shop.publish(body).await;
+        }
+        let scrape = shown(&shop.admin, "four of six in flight", |all| {
+            all.is("messages_in_flight", &[], 4) && all.is("messages_held", &[], 6)
+        });
+        scrape.await;
+        shop.proxy.refuse().await;
+        let scrape = shown(&shop.admin, "what was held given up", |all| {
+            all.is_in("connecting") && all.is("messages_abandoned_total", &[], 6)
+        });
+        assert!(scrape.await.is("messages_in_flight", &[], 4), "their requests go on");
+        gate.open();
+        shown(&shop.admin, "nothing in flight", |all| all.is("messages_in_flight", &[], 0)).await;
+        shop.proxy.listen();
+        shown(&shop.admin, "all delivered", |all| all.settled("delivered", 6)).await;
+        shop.daemon.stop().await;
+    })
+    .await;
+}
+
 /// promtool finds nothing to say about names, types and help.
 async fn lint(scrape: &Scrape) {
     let mut promtool = Command::new("scripts/promtool");
