@@ -190,9 +190,10 @@ impl Hold {
         })
     }
 
-    /// The window was given back; probes carry no message from here on.
+    /// The window was given back, for this reason or another; while a backend is unwell, probes carry
+    /// no message from here on.
     pub(super) fn released(&mut self, now: Instant) {
-        if let Some(current) = &mut self.current {
+        if let Some(current) = self.current.as_mut().filter(|current| current.is_unwell()) {
             current.released_at = Some(now);
             current.releases = current.releases.saturating_add(1);
         }

@@ -254,3 +254,13 @@ fn a_probe_that_came_to_nothing_is_followed_by_another() {
     hold.probe_over(Some(key(6)));
     assert_eq!(hold.permit(later), Permit::Probe);
 }
+
+#[test]
+fn a_window_given_back_for_another_reason_leaves_the_first_message_to_decide() {
+    let now = Instant::now();
+    let mut hold = Hold::default();
+    assert!(hold.share(Some(0), now) && hold.share(None, now + SECOND));
+    hold.released(now + KEEP);
+    assert!(!hold.is_released());
+    assert_eq!(hold.permit(now + KEEP), Permit::Probe);
+}
