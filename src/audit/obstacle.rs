@@ -116,7 +116,7 @@ impl Obstacle {
     /// As [`Finding::remedy`](super::Finding::remedy).
     pub(super) fn remedy(&self) -> &'static str {
         match self {
-            Self::Missing { declared: true, .. } => "nothing: it is declared when the agent starts",
+            Self::Missing { declared: true, .. } => "it is declared when the agent starts",
             Self::Missing { what, .. } => match what {
                 What::Queue => "declare it, mend the name, or set `declare = \"create\"`",
                 What::Exchange => "declare it, mend the name, or remove `exchange`",

@@ -410,7 +410,7 @@ fn what_a_broker_refuses_is_told_with_what_it_needs() {
         (
             &create,
             Inspection { queue: Answer::Missing, ..fine() },
-            vec![(Weight::Note, "the queue does not exist; nothing: it is declared")],
+            vec![(Weight::Note, "the queue does not exist; it is declared")],
         ),
         (
             &create,

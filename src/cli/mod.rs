@@ -89,7 +89,8 @@ Signals:
   SIGHUP            read the files again: what is new starts, what changed is replaced, what is gone
                     stops, and a broken file leaves its agent as it runs.
 
-A broken agent file is told in the log and does not keep the others from running.";
+A broken agent file is told in the log and does not keep the others from running. Where no file that
+is there can be used, or the main file is broken, it ends at once, with 78.";
 
 const PROBLEMS: &str = "\
 Each problem is a line on standard error, file:line:column: problem; remedy. The exit code is 78 if

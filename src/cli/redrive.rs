@@ -90,7 +90,7 @@ pub(super) fn redrive(arguments: Arguments) -> u8 {
                 say("nothing was changed: cut short by a signal");
             }
             for (broker, reason) in refusals {
-                say(&format!("nothing was changed: {broker}: {reason}"));
+                say(&format!("nothing was changed: {broker}: {}", why(&reason, &plan.from)));
             }
             FAILED
         }
@@ -167,6 +167,16 @@ fn work(plan: &Plan) -> io::Result<Result<Report, Vec<(String, Ended)>>> {
     // A name look-up that hangs must not keep it from ending.
     runtime.shutdown_background();
     done
+}
+
+/// Why nothing could be taken of `from`. A dead-letter queue of ours comes with its first dead letter.
+fn why(reason: &Ended, from: &str) -> String {
+    if matches!(reason, Ended::ChannelClosed { code: 404, .. }) {
+        return format!(
+            "there is no queue `{from}` (404); nothing was dead-lettered yet, or --queue has to name another"
+        );
+    }
+    reason.to_string()
 }
 
 /// Prints what was done; the exit code.

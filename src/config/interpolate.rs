@@ -167,7 +167,8 @@ fn credential(name: &str, environment: &impl Environment) -> Result<Option<Strin
         return Err((
             "there are no credentials: CREDENTIALS_DIRECTORY is not set".into(),
             format!(
-                "run the daemon by systemd with LoadCredential={}:PATH, or use `${{file:PATH}}`",
+                "run the daemon by systemd with LoadCredential={0}:PATH, in a shell name the folder of the file {0} \
+                 in CREDENTIALS_DIRECTORY, or use `${{file:PATH}}`",
                 name.escape_debug()
             ),
         ));

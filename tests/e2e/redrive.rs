@@ -490,7 +490,7 @@ async fn what_cannot_be_done_is_said_and_changes_nothing() {
         (&["parcels", "--limit", "0"], 64, "--limit"),
         (&["parcels", "--older-than", "soon"], 64, "--older-than"),
         (&["away"], 1, "127.0.0.1:1: no connection"),
-        (&["gone"], 1, "404"),
+        (&["gone"], 1, "there is no queue `gone.dead` (404)"),
     ] {
         let (got, _, said) = redrive(&daemon, arguments).await;
         assert_eq!(got, code, "{arguments:?}: {said}");

@@ -51,7 +51,10 @@ async fn status_shows_each_agent_and_its_code_tells_whether_all_are_well() {
     let (code, out, _) = ask(&scene.daemon, &["status"]).await;
     assert_eq!(code, 1, "{out}");
     let reason = out.lines().last().unwrap();
-    assert!(reason.starts_with("parcels holding: ") && reason.contains("refused"), "{out}");
+    assert!(
+        reason.starts_with("parcels holding 1 message: ") && reason.contains("refused"),
+        "{out}"
+    );
     let (code, out, _) = ask(&scene.daemon, &["status", "orders"]).await;
     assert_eq!(code, 0, "only one is asked for: {out}");
     assert!(!out.contains("parcels"), "{out}");

@@ -46,6 +46,10 @@ fn usage_of(argument: &Arg) -> String {
     let value = if is_list { format!("{value}...") } else { value };
     let value = if value.is_empty() { value } else { format!("\\fI{}\\fR", roff::literal(&value)) };
     let usage = match argument.get_long() {
+        // A value that may be left out has to be joined to its option.
+        Some(long) if argument.is_require_equals_set() => {
+            format!("\\fB\\-\\-{}\\fR[={value}]", roff::literal(long))
+        }
         Some(long) => {
             format!("\\fB\\-\\-{}\\fR {value}", roff::literal(long)).trim_end().to_owned()
         }

@@ -74,7 +74,7 @@ fn head(daemon: &Daemon) -> Vec<String> {
         Some(why) => Some(format!("the last reload was refused: {}", plain(why))),
         None if loaded.broken_files > 0 => {
             let files = if loaded.broken_files == 1 { "file is" } else { "files are" };
-            Some(format!("{} {files} broken: amqp-agentd check tells why", loaded.broken_files))
+            Some(format!("{} {files} broken: amqp-agentd reload tells why", loaded.broken_files))
         }
         None => None,
     };
@@ -126,7 +126,14 @@ fn reason(agent: &Agent) -> Option<String> {
     let condition = &agent.condition;
     let name = plain(&condition.name);
     match (&condition.reason, condition.paused) {
-        (Some(reason), _) => Some(format!("{name} {}: {}", plain(&condition.state), plain(reason))),
+        (Some(reason), _) => {
+            let held = match (condition.state.as_str(), agent.held) {
+                ("holding", 1) => " 1 message".to_owned(),
+                ("holding", held) if held > 1 => format!(" {held} messages"),
+                _ => String::new(),
+            };
+            Some(format!("{name} {}{held}: {}", plain(&condition.state), plain(reason)))
+        }
         (None, true) => Some(format!("{name} is paused by a person: amqp-agentd resume {name}")),
         (None, false) => None,
     }

@@ -53,7 +53,7 @@ orders   consuming  3m     orders    3/100  9.9/s  1234       8     3  9.0ms    
 parcels  holding    3m     parcels   3/100  9.9/s  1234       8     3  9.0ms    -  42s ago: status 503
 late     paused     3m     late      3/100  9.9/s  1234       8     3  9.0ms    -  42s ago: status 503
 
-parcels holding: shop: no connection
+parcels holding 3 messages: shop: no connection
 late is paused by a person: amqp-agentd resume late"
     );
 }
@@ -73,7 +73,10 @@ fn what_others_wrote_moves_no_cursor() {
     let mut agent = agent("orders", "holding", Some("a\nb\x1b[2Jc"));
     agent["last_error"]["text"] = "x\r\x07y".into();
     let text = text(&daemon(&[agent]), None, false);
-    assert!(text.contains("orders holding: a b [2Jc") && text.contains("x  y"), "{text:?}");
+    assert!(
+        text.contains("orders holding 3 messages: a b [2Jc") && text.contains("x  y"),
+        "{text:?}"
+    );
     assert!(!text.contains(['\x1b', '\r', '\x07']), "{text:?}");
 }
 
@@ -86,7 +89,7 @@ fn a_daemon_in_trouble_says_so_first() {
     assert_eq!(
         text(&broken, None, false),
         "amqp-agentd 0.1.0, pid 3021, up 2h10m, reloaded 9m ago, stopping\n\
-         2 files are broken: amqp-agentd check tells why\nno agents"
+         2 files are broken: amqp-agentd reload tells why\nno agents"
     );
     broken.loaded.refused = Some("the main file is broken".to_owned());
     assert!(text(&broken, None, false).contains("refused: the main file is broken"));
