@@ -72,6 +72,9 @@ mod online;
 mod package;
 
 #[cfg(test)]
+mod pause;
+
+#[cfg(test)]
 mod publishing;
 
 #[cfg(test)]
