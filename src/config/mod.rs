@@ -307,7 +307,7 @@ fn agent_paths(paths: &Paths, has_main: bool, problems: &mut Vec<Problem>) -> Ve
             general(
                 Severity::Error,
                 format!("the directory of agent files {shown} cannot be read: {error}"),
-                "name a directory that the daemon's user may read by --agents",
+                "let the daemon's user read it, and ask as one who may: root, or one of its group",
             );
             Vec::new()
         }

@@ -85,7 +85,9 @@ pub(super) fn unreadable(path: &Path, fault: &ReadFault) -> Problem {
         ReadFault::Io(error) if error.kind() == io::ErrorKind::NotFound => {
             "create it, or mend the link that leads to it"
         }
-        ReadFault::Io(_) => "let the daemon's user read it",
+        ReadFault::Io(_) => {
+            "let the daemon's user read it, and ask as one who may: root, or one of its group"
+        }
         ReadFault::NotAFile => "put a file there, or give it a name that does not end in .toml",
         ReadFault::TooLong { .. } => "split it: one agent a file",
         ReadFault::NotUtf8 { .. } => "save it as UTF-8",

@@ -75,6 +75,9 @@ impl Trial {
             let read = machine.run(&format!("MANWIDTH=80 man --warnings {page}")).await;
             assert!(read.contains("SEE ALSO"), "{read}");
         }
+        let documents = "cd /usr/share/doc/amqp-agentd && ls docs/operations.md docs/metrics.md \
+            examples/amqp-agentd.rules.yml examples/grafana-dashboard.json";
+        machine.run(documents).await;
         let complete = ". /usr/share/bash-completion/bash_completion; _completion_loader amqp-agentd; \
             complete -p amqp-agentd";
         machine.run(&format!("bash -c '{complete}'")).await;
