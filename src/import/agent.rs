@@ -89,8 +89,15 @@ fn driver<'n>(
 ) -> Option<Item<'n>> {
     let drivers = extra.into_iter().flat_map(Table::items);
     let drivers: Vec<_> = drivers.filter(|one| canonical(one.name).starts_with("async/")).collect();
-    let amqp = drivers.iter().find(|one| canonical(one.name) == "async/amqp");
-    if let Some(amqp) = amqp {
+    let mut amqp = drivers.iter().filter(|one| canonical(one.name) == "async/amqp");
+    // Where both names are there, KrakenD puts what the short one says in the place of the other.
+    let short = amqp.clone().find(|one| canonical(one.name) == one.name);
+    if let Some(amqp) = short.or_else(|| amqp.next()) {
+        for other in drivers.iter().filter(|other| other.name != amqp.name) {
+            let problem = format!("the agent's driver here is `{}`", amqp.path);
+            let remedy = "see that nothing comes by it, or write an agent of its own for it";
+            notes.no_equal(other, &problem, remedy);
+        }
         return Some(amqp.clone());
     }
     let (place, problem, remedy) = match drivers.first() {
