@@ -49,7 +49,7 @@ impl Exporter {
     /// Starts it, and gives what spans are made with.
     ///
     /// # Errors
-    /// [`ExporterError`]; nothing is sent then.
+    /// When its settings cannot be used, or the system gives no thread; nothing is sent then.
     pub fn start(settings: &TracingSettings) -> Result<(Tracer, Self), ExporterError> {
         let outlet = Arc::new(Outlet::default());
         let shipping = Shipping {
