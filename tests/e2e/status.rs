@@ -60,6 +60,8 @@ async fn status_shows_each_agent_and_its_code_tells_whether_all_are_well() {
     assert!(!out.contains("parcels"), "{out}");
     let (code, _, err) = ask(&scene.daemon, &["status", "order"]).await;
     assert_eq!((code, err.as_str()), (64, "no agent `order`; did you mean `orders`?\n"));
+    let (code, _, err) = ask(&scene.daemon, &["status", "--watch", "1"]).await;
+    assert_eq!(code, 64, "a slip is not repeated for ever: {err}");
 
     let (code, out, _) = ask(&scene.daemon, &["status", "--json"]).await;
     let whole: Value = serde_json::from_str(&out).unwrap();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::ask::{self, Daemon, Unasked};
-use super::{FAILED, FINE, say};
+use super::{FAILED, FINE, WRONG_USAGE, say};
 use crate::admin::client::{Place, Unheard};
 use crate::admin::shown;
 use crate::signals::Signals;
@@ -99,6 +99,7 @@ async fn watch(
     let mut signals = Signals::hear()?;
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut was_answered = false;
     loop {
         let look = async {
             ticks.tick().await;
@@ -108,6 +109,12 @@ async fn watch(
             look = look => look,
             _ = signals.next() => return Ok(FINE),
         };
+        was_answered |= look.is_answer;
+        // An agent may go and come again; one that never was is a slip, such as `--watch 1`.
+        if look.code == WRONG_USAGE && !was_answered {
+            say(&look.text);
+            return Ok(WRONG_USAGE);
+        }
         let is_shown = if look.is_answer || screen.is_terminal() {
             screen.show(&look.text).is_ok()
         } else {
