@@ -62,8 +62,8 @@ async fn what_does_not_exist_yet_is_said_and_not_declared() {
             agent(&vhost).set("async/amqp.exchange", "shop").set("consumer.topic", "order.*");
         let (code, said) = check(&agent).await;
         assert_eq!(code, Some(0), "{said}");
-        assert!(said.contains("note: the queue does not exist; nothing"), "{said}");
-        assert!(said.contains("note: the exchange does not exist; nothing"), "{said}");
+        assert!(said.contains("note: the queue does not exist; it is declared"), "{said}");
+        assert!(said.contains("note: the exchange does not exist; it is declared"), "{said}");
         assert_eq!(vhost.queue("orders"), None);
     })
     .await;
