@@ -36,12 +36,17 @@ impl Agent {
             }
             let is_told = self.hold.is_open_by_faults(target);
             let change = self.hold.observe(seen, now, fastrand::f64());
-            if let Some(news) = news.filter(|news| !(is_told && matches!(news, News::Down { .. })))
-            {
+            let news = news.filter(|news| !(is_told && matches!(news, News::Down { .. })));
+            // All that can be seen comes before the lines that tell of it.
+            if matches!(change, Change::Opened) || matches!(news, Some(News::Down { .. })) {
+                self.tally.failed_with(report);
+            }
+            self.take_in(report, &change);
+            self.heed_others(now);
+            if let Some(news) = news {
                 self.tell_all(report, sign, &news);
             }
             self.tell_own(report, &change);
-            self.heed_others(now);
         }
         self.hear_wish(report, now);
         excused(report.outcome, self.hold.excuses(key, target))
@@ -87,25 +92,31 @@ impl Agent {
         }
     }
 
-    /// One line when a breaker opens, and one when it closes.
-    fn tell_own(&mut self, report: &Report, change: &Change) {
-        match *change {
+    /// Remembers what a breaker's change means for the state, and says it.
+    fn take_in(&mut self, report: &Report, change: &Change) {
+        match change {
             Change::None => return,
             Change::Opened => {
-                self.say_unwell(report, 1);
                 let name = self.targets.get(report.target).name();
                 self.unwell = Some(line::said(name, &report.reply.to_string()));
             }
-            Change::Closed(after) => {
-                self.say_recovered(report, "well", after, self.window.len(), 1);
-                self.unwell = None;
-            }
+            Change::Closed(_) => self.unwell = None,
         }
         self.say_state();
     }
 
+    /// One line when a breaker opens, and one when it closes.
+    fn tell_own(&self, report: &Report, change: &Change) {
+        match *change {
+            Change::None => {}
+            Change::Opened => self.say_unwell(report, 1),
+            Change::Closed(after) => {
+                self.say_recovered(report, "well", after, self.window.len(), 1);
+            }
+        }
+    }
+
     fn say_unwell(&self, report: &Report, agents: usize) {
-        self.tally.failed_with(report);
         error!(
             agent = %self.definition.name,
             backend = %self.targets.get(report.target).name(),

@@ -17,15 +17,16 @@ impl Agent {
             self.stop_consuming(session).await?;
         }
         let idle = self.window.take_idle();
-        let (agent, messages) = (&self.definition.name, idle.len());
+        let messages = idle.len();
+        self.give_back(session, idle).await?;
+        self.hold.released(Instant::now());
+        self.pause.released();
+        let agent = &self.definition.name;
         if self.pause.is_on() {
             info!(agent = %agent, messages, "the pause lasts: gave the window back to the broker, consuming again when resumed");
         } else {
             warn!(agent = %agent, messages, "the hold lasts: gave the window back to the broker, consuming again when the backend answers");
         }
-        self.give_back(session, idle).await?;
-        self.hold.released(Instant::now());
-        self.pause.released();
         Ok(())
     }
 

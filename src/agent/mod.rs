@@ -19,15 +19,15 @@ mod reconnect;
 pub mod rehearsal;
 mod shared;
 mod shelf;
+mod spoken;
 mod tally;
 mod window;
 mod work;
 
 use std::cell::RefCell;
-use std::mem::discriminant;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -42,6 +42,8 @@ use crate::meters::Meters;
 use crate::settlement::Policy;
 use crate::spans::{AgentSpans, Tracer};
 
+pub use spoken::{Finish, Order, Said, State};
+
 use crate::pace::Pace;
 use attempt::{Finished, Job, Targets};
 use audit::Audit;
@@ -52,85 +54,6 @@ use reconnect::{Next, Reconnect};
 use shared::Shared;
 use tally::Tally;
 use window::Window;
-
-/// What the supervisor wants of an agent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
-    /// Do your work.
-    Run,
-    /// Finish what is in flight and hand out nothing more, until told otherwise.
-    Pause,
-    /// Take no more, finish what is in flight within this time, give back the rest, and end.
-    Drain(Duration),
-    /// Give back everything and end now.
-    Abort,
-}
-
-impl Order {
-    /// Whether the agent is to end.
-    #[must_use]
-    pub fn ends(self) -> bool {
-        match self {
-            Self::Run | Self::Pause => false,
-            Self::Drain(_) | Self::Abort => true,
-        }
-    }
-}
-
-/// What an agent is doing, for those who ask.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum State {
-    /// No session yet, or none again.
-    Connecting,
-    /// Messages are taken and handed out.
-    Consuming,
-    /// A backend is unwell, and this is what it said; or the broker takes no copies.
-    Holding(String),
-    /// Somebody asked it to: nothing is handed out.
-    Paused,
-    /// Finishing what is in flight.
-    Draining,
-    /// Ended for good; only a reload or a restart begins it again.
-    GaveUp(String),
-}
-
-/// A [`State`], and since when.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Said {
-    /// What the agent is doing.
-    pub state: State,
-    /// Since when; another reason for the same is no change.
-    pub since: SystemTime,
-}
-
-impl Said {
-    /// Since now.
-    #[must_use]
-    pub fn now(state: State) -> Self {
-        Self { state, since: SystemTime::now() }
-    }
-
-    /// Takes a state in; `true` where it is another.
-    pub fn change(&mut self, state: State) -> bool {
-        if self.state == state {
-            return false;
-        }
-        if discriminant(&self.state) != discriminant(&state) {
-            self.since = SystemTime::now();
-        }
-        self.state = state;
-        true
-    }
-}
-
-/// How an agent ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Finish {
-    /// As ordered.
-    Ordered,
-    /// By itself, for this reason: it would fail again at once.
-    GaveUp(String),
-}
 
 /// What an agent gets from its thread and its supervisor.
 pub struct Context {
@@ -230,14 +153,15 @@ impl Agent {
     }
 
     async fn live(mut self) -> Finish {
+        let definition = Arc::clone(&self.definition);
         let finish = loop {
             self.say(State::Connecting);
-            let session = match self.connect().await {
-                Ok(session) => session,
+            let (session, address) = match self.connect(&definition).await {
+                Ok(found) => found,
                 Err(finish) => break finish,
             };
             let began = Instant::now();
-            let reason = match self.work(session).await {
+            let reason = match self.work(session, address).await {
                 Stop::Ordered => break Finish::Ordered,
                 Stop::Ended(reason) => reason,
             };
@@ -252,28 +176,30 @@ impl Agent {
         finish
     }
 
-    /// Says what it does, to those who ask.
+    /// Says what it does, to those who ask. Before the line of the log that tells the same: whoever
+    /// has read of a change can see it.
     fn say(&self, state: State) {
         self.state.send_if_modified(|said| said.change(state));
     }
 
     /// Tries each address in order, and again after a wait, until a session stands.
-    async fn connect(&mut self) -> Result<Session, Finish> {
-        let definition = Arc::clone(&self.definition);
+    async fn connect<'a>(
+        &mut self,
+        definition: &'a Arc<AgentDefinition>,
+    ) -> Result<(Session, &'a BrokerAddress), Finish> {
         loop {
             let mut refusals = Vec::new();
             for address in &definition.source.brokers {
                 // What is needed only until the session stands is not to be held for its life.
-                let opening = Box::pin(Session::open(address, &definition));
+                let opening = Box::pin(Session::open(address, definition));
                 match self.meanwhile(opening).await {
                     None => return Err(Finish::Ordered),
                     Some(Ok(session)) => {
                         if let Some(spans) = &mut self.spans {
                             spans.connected(&address.host, address.port);
                         }
-                        self.audit.begin(&definition, address, session.server());
-                        line::connected(&definition, address, &session, self.reconnect.failures());
-                        return Ok(session);
+                        self.audit.begin(definition, address, session.server());
+                        return Ok((session, address));
                     }
                     Some(Err(refused)) => refusals.push((Some(address), refused)),
                 }
@@ -357,6 +283,8 @@ impl Agent {
     /// broker was not told that they are done.
     fn abandon(&mut self, unsaid: usize) {
         let held = self.window.take_all();
+        self.tally.abandoned(held.len());
+        self.tally.holds(self.window.len(), self.in_flight);
         if !held.is_empty() || unsaid > 0 {
             info!(
                 agent = %self.definition.name,
@@ -366,8 +294,6 @@ impl Agent {
                 "gave up what was held, the broker hands it out again; what was in flight or done may arrive twice"
             );
         }
-        self.tally.abandoned(held.len());
-        self.tally.holds(self.window.len(), self.in_flight);
         for held in held {
             held.delivery.abandon();
         }
@@ -409,39 +335,4 @@ async fn ordered_to_abort(orders: &mut watch::Receiver<Order>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::definition::{Argument, tests::definition};
-
-    /// What an agent does seldom, to connect or to drain, is not to take up memory for its life.
-    #[test]
-    fn a_thousand_agents_take_little_memory_for_what_they_do_seldom() {
-        let (_, orders) = watch::channel(Order::Run);
-        let (state, _) = watch::channel(Said::now(State::Connecting));
-        let context = Context {
-            clients: Rc::default(),
-            groups: Arc::default(),
-            publishers: Rc::default(),
-            tracer: None,
-            orders,
-            state,
-            meters: Arc::default(),
-        };
-        let life = run(Arc::new(definition("idle")), context);
-        assert!(size_of_val(&life) <= 8 * 1024, "{} bytes", size_of_val(&life));
-    }
-
-    #[test]
-    fn a_hold_never_leaves_a_queue_without_consumer_that_does_not_outlive_it() {
-        let lasting = definition("lasting");
-        assert_eq!(keep_max(&lasting), lasting.hold_max);
-        let mut deleted = definition("deleted");
-        deleted.source.queue.auto_delete = true;
-        let mut expiring = definition("expiring");
-        let half_an_hour = Argument::Integer(1_800_000);
-        expiring.source.queue.arguments.insert("x-expires".to_owned(), half_an_hour);
-        for definition in [deleted, expiring] {
-            assert!(keep_max(&definition) > Duration::from_hours(24 * 365), "{definition:?}");
-        }
-    }
-}
+mod tests;

@@ -12,6 +12,7 @@ use super::tally::published;
 use super::window::{Held, Over};
 use super::{Agent, Order, State, Stop, line};
 use crate::broker::{Ended, Event, Session};
+use crate::config::definition::BrokerAddress;
 use crate::copies::History;
 use crate::delivery::Delivery;
 use crate::settlement::{Attempts, Settlement};
@@ -23,21 +24,13 @@ const IDLE: Duration = Duration::from_mins(1);
 const AT_ONCE_MAX: usize = 64;
 
 impl Agent {
-    /// Works with `session` until it ends or an order does.
-    pub(super) async fn work(&mut self, mut session: Session) -> Stop {
-        let now = Instant::now();
-        self.hold.kept(now);
-        self.pause.kept(now);
-        self.heed_order(now);
-        self.say_state();
+    /// Works with `session`, which `address` gave, until it ends or an order does.
+    pub(super) async fn work(&mut self, mut session: Session, address: &BrokerAddress) -> Stop {
+        let mut goes_on = self.begin(&session, address, Instant::now());
         let mut bells = Bells::new(&self.orders, &self.copying.blocked, self.shared.bell());
         let reason = loop {
-            if let Err(reason) = self.turn(&mut session, &mut bells).await {
-                break reason;
-            }
-            // Looked at rather than waited for: where much happens no bell is heard.
-            let is_news = self.orders.has_changed().unwrap_or(true);
-            if is_news && !self.heed_order(Instant::now()) {
+            // Also before the first turn: an order may have come while the session began.
+            if !goes_on {
                 self.say(State::Draining);
                 match Box::pin(self.drain(&mut session)).await {
                     Ok(()) => session.close().await,
@@ -48,23 +41,49 @@ impl Agent {
                 }
                 return Stop::Ordered;
             }
+            if let Err(reason) = self.turn(&mut session, &mut bells).await {
+                break reason;
+            }
+            // Looked at rather than waited for: where much happens no bell is heard.
+            if self.orders.has_changed().unwrap_or(true) {
+                goes_on = self.heed_order(Instant::now());
+            }
         };
         self.abandon(session.unsaid());
         session.close().await;
         Stop::Ended(reason)
     }
 
+    /// A session stands: what was held or paused without one goes on in it. `false` where an order
+    /// is to end.
+    fn begin(&mut self, session: &Session, address: &BrokerAddress, now: Instant) -> bool {
+        self.hold.kept(now);
+        self.pause.kept(now);
+        let order = *self.orders.borrow_and_update();
+        let is_news = !order.ends() && self.pause.order(order == Order::Pause, now);
+        self.say_state();
+        line::connected(&self.definition, address, session, self.reconnect.failures());
+        if is_news {
+            self.tell_pause();
+        }
+        !order.ends()
+    }
+
     /// Runs or pauses as ordered; `false` where the order is to end.
     fn heed_order(&mut self, now: Instant) -> bool {
         let order = *self.orders.borrow_and_update();
-        let pauses = order == Order::Pause;
-        if !order.ends() && self.pause.order(pauses, now) {
-            let (held, in_flight) = (self.window.len(), self.in_flight);
-            let what = if pauses { "paused, finishing what is in flight" } else { "resumed" };
-            info!(agent = %self.definition.name, held, in_flight, "{what}");
+        if !order.ends() && self.pause.order(order == Order::Pause, now) {
             self.say_state();
+            self.tell_pause();
         }
         !order.ends()
+    }
+
+    fn tell_pause(&self) {
+        let (held, in_flight) = (self.window.len(), self.in_flight);
+        let is_on = self.pause.is_on();
+        let what = if is_on { "paused, finishing what is in flight" } else { "resumed" };
+        info!(agent = %self.definition.name, held, in_flight, "{what}");
     }
 
     /// One turn: what is due, what can be handed out, then whatever happens next.

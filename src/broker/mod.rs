@@ -21,7 +21,7 @@ mod server;
 mod session;
 mod taker;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod topology;
 
 pub use amended::{Added, Fate, Removed};

@@ -2,7 +2,7 @@
 //!
 //! What is asked of each is the same: the session ends with a reason, within its deadlines, and
 //! nothing else of the process is disturbed. Where a deadline is the point, the clock is stopped
-//! once the broker has heard the question, so that it passes at once.
+//! once the broker has heard the question, or put forward, so that it passes at once.
 
 use std::time::Duration;
 
@@ -19,24 +19,24 @@ use crate::delivery::{Delivery, Message};
 use crate::settlement::Settlement;
 
 /// Class and method.
-pub(super) type Method = (u16, u16);
+pub(crate) type Method = (u16, u16);
 
 pub(super) const CHANNEL_OPEN: Method = (20, 10);
 pub(super) const QUEUE_DECLARE: Method = (50, 10);
 const BASIC_QOS: Method = (60, 10);
 const BASIC_CONSUME: Method = (60, 20);
-const BASIC_CANCEL: Method = (60, 30);
+pub(crate) const BASIC_CANCEL: Method = (60, 30);
 const BASIC_ACK: Method = (60, 80);
-pub(super) const CHANNEL_CLOSE: Method = (20, 40);
+pub(crate) const CHANNEL_CLOSE: Method = (20, 40);
 pub(super) const CHANNEL_CLOSE_OK: Method = (20, 41);
-pub(super) const CONNECTION_CLOSE: Method = (10, 50);
+pub(crate) const CONNECTION_CLOSE: Method = (10, 50);
 pub(super) const CONNECTION_CLOSE_OK: Method = (10, 51);
 
 /// Server properties that nobody could object to.
 const PLAIN: &[u8] = b"\x07productS\x00\x00\x00\x04fake";
 
 /// The broker's end of a connection.
-pub(super) struct Peer(pub(super) TcpStream);
+pub(crate) struct Peer(pub(super) TcpStream);
 
 impl Peer {
     /// Takes a connection and lets it log in.
@@ -65,7 +65,7 @@ impl Peer {
     }
 
     /// The same, and answers everything that comes before `silent_at`.
-    async fn until(listener: &TcpListener, silent_at: Method) -> Peer {
+    pub(crate) async fn until(listener: &TcpListener, silent_at: Method) -> Peer {
         let mut peer = Peer::log_in(listener).await;
         let answers: [(Method, &[u8]); 4] = [
             (CHANNEL_OPEN, &[0; 4]),
@@ -91,7 +91,7 @@ impl Peer {
         self.send_frame(3, 1, body).await;
     }
 
-    pub(super) async fn send(&mut self, channel: u16, method: Method, arguments: &[u8]) {
+    pub(crate) async fn send(&mut self, channel: u16, method: Method, arguments: &[u8]) {
         let payload = [&method.0.to_be_bytes()[..], &method.1.to_be_bytes(), arguments].concat();
         self.send_frame(1, channel, &payload).await;
     }
@@ -102,7 +102,7 @@ impl Peer {
     }
 
     /// The next method that comes; `None` once the other side has gone.
-    pub(super) async fn receive(&mut self) -> Option<Method> {
+    pub(crate) async fn receive(&mut self) -> Option<Method> {
         loop {
             let kind = self.0.read_u8().await.ok()?;
             self.0.read_u16().await.ok()?;
@@ -141,7 +141,7 @@ pub(super) fn close(code: u16, text: &str) -> Vec<u8> {
 }
 
 /// A listener, and an agent that finds its broker there.
-async fn broker() -> (TcpListener, AgentDefinition) {
+pub(crate) async fn broker() -> (TcpListener, AgentDefinition) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut agent = definition("orders");
     agent.source.consumer_tag = Some("tag".to_owned());
@@ -153,6 +153,18 @@ async fn broker() -> (TcpListener, AgentDefinition) {
 
 async fn open(agent: &AgentDefinition) -> Result<Session, Ended> {
     Session::open(&agent.source.brokers[0], agent).await
+}
+
+/// Lets time pass at once. A clock that stayed stopped would run ahead of what the network carries.
+async fn leap(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
+/// Lets so much time pass that a session asks whether the broker is there.
+async fn leap_to_question() {
+    leap(definition("orders").reconnect.health_interval).await;
 }
 
 /// A session that consumes, and the broker's end of it.
@@ -261,12 +273,12 @@ async fn a_broker_that_takes_the_connection_and_never_says_a_word_costs_connect_
 
 #[tokio::test]
 async fn a_broker_that_stops_in_the_middle_of_the_login_costs_connect_timeout() {
-    let (listener, mut agent) = broker().await;
-    let limit = Duration::from_millis(200);
-    agent.source.brokers[0].connect_timeout = limit;
+    let (listener, agent) = broker().await;
+    let limit = agent.source.brokers[0].connect_timeout;
     let (session, _peer) = tokio::join!(open(&agent), async {
         let mut peer = Peer::greet(&listener, PLAIN).await;
         peer.expect((10, 11)).await;
+        leap(limit).await;
         peer
     });
     assert_eq!(session.err(), Some(Ended::ConnectTimeout(limit)));
@@ -381,10 +393,10 @@ async fn a_broker_that_stays_silent_when_asked_whether_it_is_there_is_given_up()
 #[tokio::test]
 async fn a_connection_that_ends_after_a_long_silence_is_told_so() {
     let (mut session, mut peer) = consuming().await;
-    tokio::time::pause();
+    leap_to_question().await;
     let silence = async {
         peer.expect(BASIC_QOS).await;
-        tokio::time::sleep(rpc::ANSWER_MAX / 2).await;
+        leap(rpc::ANSWER_MAX / 2).await;
         drop(peer);
     };
     let (ended, ()) = tokio::join!(session.next(), silence);
@@ -394,11 +406,11 @@ async fn a_connection_that_ends_after_a_long_silence_is_told_so() {
 #[tokio::test]
 async fn a_broker_that_answers_is_asked_again_and_again_and_the_session_goes_on() {
     let (mut session, mut peer) = consuming().await;
-    tokio::time::pause();
     tokio::select! {
         ended = session.next() => panic!("it ended: {ended:?}"),
         () = async {
             for _ in 0..5 {
+                leap_to_question().await;
                 peer.expect(BASIC_QOS).await;
                 peer.send(1, (60, 11), &[]).await;
             }
@@ -555,14 +567,13 @@ async fn nothing_is_settled_on_a_channel_that_the_broker_has_closed() {
 #[tokio::test]
 async fn a_question_and_a_cancellation_do_not_meet_on_the_channel() {
     let (mut session, mut peer) = consuming().await;
-    tokio::time::pause();
+    leap_to_question().await;
     // The question is under way when the cancellation is wanted.
     tokio::select! {
         biased;
         () = peer.expect(BASIC_QOS) => {}
         ended = session.next() => panic!("it ended: {ended:?}"),
     }
-    tokio::time::resume();
     let (cancelled, ()) = tokio::join!(session.cancel(), async {
         // It waits for the answer, however often it has its turn.
         let turns = async {
