@@ -10,7 +10,7 @@ use axum::{Json, Router};
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tokio::sync::oneshot;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::door::Door;
 use super::problem::Problem;
@@ -44,9 +44,12 @@ const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// How long it has for a reload, which may read thousands of files.
 const RELOAD_MAX: Duration = Duration::from_mins(1);
 
-/// How often, and how many times, it is looked whether an agent has heard of its pause.
+/// How often it is looked whether an agent has heard of its pause, and for how long: one that works
+/// hears of it at once, or after what the broker has to answer first; one that has no session is
+/// shown as it is.
 const HEARD_EVERY: Duration = Duration::from_millis(20);
-const HEARD_LOOKS: u32 = 25;
+const HEARD_MAX: Duration = Duration::from_secs(3);
+const HEARD_MAX_WITHOUT_SESSION: Duration = Duration::from_millis(500);
 
 /// The routes, as those see them who come by `door`.
 pub(super) fn router(asker: Asker, door: Door) -> Router {
@@ -212,7 +215,7 @@ impl Desk {
         let name = agent.clone();
         let order = |known| Question::Pause { agent: name, pause, known };
         let is_known = self.ask(order, ANSWER_MAX).await?;
-        let mut looks = 0;
+        let asked = Instant::now();
         loop {
             let view = self.view().await?;
             let found = found(&view, &agent)?;
@@ -220,8 +223,9 @@ impl Desk {
                 let detail = "the daemon is stopping: no agent is paused or resumed any more";
                 return Err(Problem::new(StatusCode::CONFLICT, detail));
             }
-            looks += 1;
-            if (found.state == agent::State::Paused) == pause || looks == HEARD_LOOKS {
+            let works = found.state.works();
+            let max = if works { HEARD_MAX } else { HEARD_MAX_WITHOUT_SESSION };
+            if (found.state == agent::State::Paused) == pause || asked.elapsed() >= max {
                 return Ok(Json(Agent::new(found)));
             }
             sleep(HEARD_EVERY).await;

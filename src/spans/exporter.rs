@@ -80,8 +80,9 @@ impl Exporter {
     pub async fn stop(self, limit: Duration) {
         let deadline = Instant::now() + limit;
         self.stop.send_replace(Some(deadline));
-        // The thread has the deadline too, and a word to say after it.
-        let given_up = deadline + Duration::from_millis(500);
+        // The thread has the deadline too, and a word to say after it, which takes no time unless
+        // the machine has none to give.
+        let given_up = deadline + Duration::from_secs(5);
         tokio::select! {
             () = self.stop.closed() => {}
             () = sleep_until(given_up) => {}
