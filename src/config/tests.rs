@@ -242,8 +242,9 @@ fn a_file_without_end_of_problems_is_cut_short() {
     assert_eq!(loaded.broken.len(), 1);
 }
 
+/// Files of 100 kB, on which anything that grows with the square of the size would not come to an end.
 #[test]
-fn a_file_of_nonsense_costs_no_time() {
+fn a_file_of_nonsense_gives_a_short_list_of_problems() {
     let repeated = |text: &str| text.repeat(100_000 / text.len());
     let numbered = |text: fn(usize) -> String| (0..5_000).map(text).collect::<String>();
     for text in [
@@ -258,12 +259,9 @@ fn a_file_of_nonsense_costs_no_time() {
         format!("[[backend]]\nstatus = {{ retry = [{}] }}", repeated("404,")),
         repeated("[[backend]]\n"),
     ] {
-        let began = std::time::Instant::now();
         let (_, problems) = load_agent_text(Path::new("a.toml"), &text, &NoEnvironment);
         let start: String = text.chars().take(20).collect();
         assert!((1..=110).contains(&problems.len()), "{start}: {}", problems.len());
-        assert!(began.elapsed() < Duration::from_secs(20), "{start}: {:?}", began.elapsed());
-        println!("{start:?} {:?} {}", began.elapsed(), problems.len());
     }
 }
 

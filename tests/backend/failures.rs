@@ -7,8 +7,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use super::server::{
-    OK, accept, answer_once, backend, definition, drain, listen, make, nobody, read_request, send,
-    status, url,
+    Nobody, OK, accept, answer_once, backend, definition, drain, leap, listen, make, read_request,
+    send, status, url,
 };
 
 fn not_sent(reply: &Reply) -> (NotSent, &str) {
@@ -51,7 +51,8 @@ async fn reply_to_bytes(bytes: &[u8]) -> Reply {
 
 #[tokio::test]
 async fn a_refused_connection_sent_nothing() {
-    let address = nobody().await;
+    let nobody = Nobody::new();
+    let address = nobody.address();
     let backend = make(&definition(&[&format!("http://{address}/orders?token=hunter2")]));
     let reply = send(&backend, "body").await.reply;
     let (kind, text) = not_sent(&reply);
@@ -108,8 +109,11 @@ async fn a_host_that_is_never_reached_leaves_the_next_one_its_time() {
     let (dead, _waiting) = black_hole().await;
     let alive = listen().await;
     let backend = make(&definition(&[&url(&dead), &url(&alive)]));
-    tokio::time::pause();
-    let (answer, _) = tokio::join!(send(&backend, "body"), answer_once(&alive, OK));
+    let mut attempt = Box::pin(send(&backend, "body"));
+    assert!(futures_util::poll!(attempt.as_mut()).is_pending());
+    // As long as it waits for a connection.
+    leap(Duration::from_secs(10)).await;
+    let (answer, _) = tokio::join!(attempt, answer_once(&alive, OK));
     assert_eq!(status(&answer.reply), Some(200));
 }
 
@@ -198,14 +202,18 @@ async fn a_flood_of_headers_is_cut_off() {
 #[tokio::test]
 async fn endless_interim_replies_end_with_the_timeout() {
     let listener = listen().await;
-    let mut definition = definition(&[&url(&listener)]);
-    definition.timeout = Duration::from_secs(1);
-    let backend = make(&definition);
+    let backend = backend(&listener);
     let serve = async {
         let mut stream = accept(&listener).await;
         read_request(&mut stream).await.unwrap();
         let interim = "HTTP/1.1 100 Continue\r\n\r\n".repeat(100);
-        while stream.write_all(interim.as_bytes()).await.is_ok() {}
+        let mut written = 0;
+        while stream.write_all(interim.as_bytes()).await.is_ok() {
+            written += 1;
+            if written == 100 {
+                leap(Duration::from_secs(30)).await;
+            }
+        }
     };
     let (answer, ()) = tokio::join!(send(&backend, "body"), serve);
     assert_eq!(unanswered(&answer.reply), Unanswered::Timeout);

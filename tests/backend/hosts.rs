@@ -5,7 +5,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
 use super::server::{
-    OK, accept, answer_once, definition, listen, make, message, nobody, read_request, send, status,
+    Nobody, OK, accept, answer_once, definition, listen, make, message, read_request, send, status,
     url,
 };
 
@@ -42,8 +42,8 @@ async fn requests_go_to_the_hosts_in_turn() {
 async fn a_host_that_refuses_is_passed_over_within_the_attempt() {
     let alive = listen().await;
     let counter = std::cell::Cell::new(0);
-    let dead = format!("http://{}/", nobody().await);
-    let backend = make(&definition(&[&dead, &url(&alive)]));
+    let dead = Nobody::new();
+    let backend = make(&definition(&[&dead.url(), &url(&alive)]));
     let requests = async {
         for _ in 0..4 {
             assert_eq!(status(&send(&backend, "").await.reply), Some(200));
@@ -59,8 +59,8 @@ async fn a_host_that_refuses_is_passed_over_within_the_attempt() {
 #[tokio::test]
 async fn the_request_that_a_host_refused_goes_to_the_next_one_whole() {
     let alive = listen().await;
-    let dead = format!("http://{}/", nobody().await);
-    let backend = make(&definition(&[&dead, &url(&alive)]));
+    let dead = Nobody::new();
+    let backend = make(&definition(&[&dead.url(), &url(&alive)]));
     let request = backend.request(&message("body"), 1).unwrap();
     let lines = request.headers.len() + 1;
     let (answer, (_stream, seen)) = tokio::join!(backend.send(request), answer_once(&alive, OK));
@@ -86,8 +86,8 @@ async fn a_host_that_answers_with_failure_is_not_passed_over() {
 
 #[tokio::test]
 async fn nothing_was_sent_only_when_every_host_failed() {
-    let hosts = [nobody().await, nobody().await, nobody().await];
-    let urls: Vec<_> = hosts.iter().map(|host| format!("http://{host}/")).collect();
+    let hosts = [Nobody::new(), Nobody::new(), Nobody::new()];
+    let urls: Vec<_> = hosts.iter().map(Nobody::url).collect();
     let urls: Vec<_> = urls.iter().map(String::as_str).collect();
     let backend = make(&definition(&urls));
     for _ in 0..2 {

@@ -1,6 +1,6 @@
 //! Scripted servers and the definitions that lead to them.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use amqp_agentd::outcome::{Reply, StatusPolicy};
 use amqp_agentd::tls::TlsSettings;
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 pub(crate) const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
@@ -24,9 +24,30 @@ pub(crate) fn url(listener: &TcpListener) -> String {
     format!("http://{}/orders?token=hunter2", listener.local_addr().unwrap())
 }
 
-/// An address where nobody listens.
-pub(crate) async fn nobody() -> SocketAddr {
-    listen().await.local_addr().unwrap()
+/// A place where nobody listens, and that nobody else is given while this lives.
+pub(crate) struct Nobody(TcpSocket);
+
+impl Nobody {
+    pub(crate) fn new() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        Self(socket)
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.0.local_addr().unwrap()
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}/", self.address())
+    }
+}
+
+/// Lets time pass at once. A clock that stayed stopped would run ahead of what the network carries.
+pub(crate) async fn leap(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
 }
 
 pub(crate) fn definition(urls: &[&str]) -> BackendDefinition {

@@ -19,9 +19,10 @@ fn with_listen(allow_control: bool) -> Daemon {
 }
 
 /// The address that the daemon says it answers at.
-fn tcp(daemon: &Daemon) -> Admin {
-    let lines = daemon.log().with(0, &[r#""message":"started""#]);
-    let line: Value = serde_json::from_str(&lines[0]).unwrap();
+async fn tcp(daemon: &Daemon) -> Admin {
+    // The daemon may say that it is ready before the line has come.
+    let line = daemon.wait_for_log(&[r#""message":"started""#]).await;
+    let line: Value = serde_json::from_str(&line).unwrap();
     let places = line["admin"].as_str().unwrap();
     Admin::Tcp(places.split(", ").nth(1).expect("it listens").to_owned())
 }
@@ -41,10 +42,12 @@ async fn every_endpoint_answers_over_socket_and_tcp() {
     scene.publish(1..=3).await;
     backend.wait_for(3).await;
     let socket = scene.daemon.admin();
-    for admin in [socket, tcp(&scene.daemon)] {
+    for admin in [socket, tcp(&scene.daemon).await] {
         let whole = admin
             .wait_for("/agents", "three that are delivered", |answer| {
-                answer.json()["agents"][0]["counts"]["delivered"] == 3
+                let agent = &answer.json()["agents"][0];
+                // What is held is told when the turn is over that counts the last of them.
+                agent["counts"]["delivered"] == 3 && agent["held"] == 0
             })
             .await;
         assert_eq!(whole.header("content-type"), Some("application/json"));
@@ -115,7 +118,7 @@ async fn over_tcp_nothing_is_changed_unless_that_is_allowed_and_never_by_a_page(
         let mut daemon = with_listen(allowed);
         daemon.write(&agent);
         daemon.start().await;
-        let (admin, socket) = (tcp(&daemon), daemon.admin());
+        let (admin, socket) = (tcp(&daemon).await, daemon.admin());
         for path in ["/agents/orders/pause", "/agents/orders/resume", "/reload"] {
             let answer = admin.post(path).await;
             assert_eq!(answer.status, if allowed { 200 } else { 403 }, "{path}: {answer:?}");
@@ -144,17 +147,20 @@ async fn a_pause_finishes_what_is_in_flight_and_survives_a_reload_but_no_restart
     backend.reply_with(move |_| Reply::status(204).after(&shut));
     let agent = Agent::new("orders", &vhost, &backend)
         .set("consumer.workers", 2)
+        .set("consumer.timeout", "1m")
         .set("async/amqp.prefetch_count", 5);
     let mut scene = Scene::of(vhost, &agent).await;
     let admin = scene.daemon.admin();
     scene.publish(1..=9).await;
     backend.wait_for_in_flight(2).await;
 
+    assert_eq!(admin.post("/agents/orders/pause").await.json()["paused"], true);
+    // The answer waits for the agent to hear of it, but not for long.
+    let heard = admin.wait_for_state("orders", "paused").await;
+    // Again is the same.
     let paused = admin.post("/agents/orders/pause").await.json();
     assert_eq!((&paused["state"], &paused["paused"]), (&"paused".into(), &true.into()));
-    assert_eq!(paused["in_flight"], 2);
-    // Again is the same.
-    assert_eq!(admin.post("/agents/orders/pause").await.json()["since"], paused["since"]);
+    assert_eq!((&paused["in_flight"], &paused["since"]), (&2.into(), &heard["since"]));
     gate.open();
     admin
         .wait_for("/agents/orders", "two that are delivered", |answer| {
@@ -171,6 +177,8 @@ async fn a_pause_finishes_what_is_in_flight_and_survives_a_reload_but_no_restart
     // One that changed is another life, and paused as well.
     scene.daemon.write(&agent.clone().set("consumer.workers", 3));
     assert_eq!(admin.post("/reload").await.json()["changed"], 1);
+    // Until the life before has heard of its end, what is shown is its state.
+    scene.wait_for_lines(2, &["paused, finishing what is in flight"]).await;
     let changed = admin
         .wait_for("/agents/orders", "a paused life with 3 workers", |answer| {
             let agent = answer.json();
@@ -180,12 +188,15 @@ async fn a_pause_finishes_what_is_in_flight_and_survives_a_reload_but_no_restart
     assert_eq!(changed.json()["counts"]["delivered"], 2, "it counts on");
     assert_eq!(backend.requests().len(), 2, "nothing was handed out");
 
+    assert_eq!(admin.post("/agents/orders/resume").await.json()["paused"], false);
+    admin.wait_for_state("orders", "consuming").await;
     let resumed = admin.post("/agents/orders/resume").await.json();
     assert_eq!((&resumed["state"], &resumed["paused"]), (&"consuming".into(), &false.into()));
     backend.wait_for(9).await;
     scene.wait_for_depth(0).await;
 
     admin.post("/agents/orders/pause").await;
+    admin.wait_for_state("orders", "paused").await;
     scene.publish([10]).await;
     scene.daemon.stop().await;
     assert_eq!(backend.requests().len(), 9);
@@ -217,9 +228,14 @@ async fn readiness_follows_an_outage_of_the_backend_and_of_the_broker() {
     assert!(unready["reason"].as_str().unwrap().contains("refused"), "{unready}");
     let health = admin.get("/__health").await;
     assert_eq!((health.status, &health.json()["status"]), (200, &"degraded".into()));
-    let agent = admin.get("/agents/orders").await.json();
+    // What failed is told after the state that follows from it.
+    let agent = admin
+        .wait_for("/agents/orders", "what failed", |answer| {
+            answer.json()["last_error"]["text"].is_string()
+        })
+        .await
+        .json();
     assert_eq!(agent["backends"][0]["unreachable"], true);
-    assert!(agent["last_error"]["text"].is_string(), "{agent}");
     backend.listen();
     admin.wait_for("/readyz", "the end of the hold", |answer| answer.status == 200).await;
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::support::admin::{Admin, Answer};
+use crate::support::backend::Request;
 use crate::support::{Agent, Backend, Broker, Daemon, Gate, Message, Publisher, Reply};
 
 fn document() -> Value {
@@ -146,7 +147,8 @@ async fn real_answers_are_as_the_document_says() {
         _ => Reply::status(204),
     });
     let mut daemon = Daemon::running([
-        &Agent::new("orders", &vhost, &backend),
+        // One request stays under way for as long as the test asks.
+        &Agent::new("orders", &vhost, &backend).set("consumer.timeout", "1m"),
         &Agent::between("lost", "amqp://127.0.0.1:1/", &backend.url()),
     ])
     .await;
@@ -156,7 +158,8 @@ async fn real_answers_are_as_the_document_says() {
     for body in ["well", "refused", "late"] {
         publisher.publish(Message::to("orders", body)).await;
     }
-    backend.wait_for_in_flight(1).await;
+    let is_late = |requests: &[Request]| requests.iter().any(|request| request.text() == "late");
+    backend.wait_until("the late one", is_late).await;
     admin
         .wait_for("/agents/orders", "a dead letter", |answer| {
             answer.json()["counts"]["dead_lettered"]["refused"] == 1

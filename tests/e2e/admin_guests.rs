@@ -8,7 +8,7 @@ use crate::support::{Agent, Backend, Broker, Gate, Reply, Scene};
 
 async fn scene(backend: &Backend) -> Scene {
     let vhost = Broker::any().vhost();
-    let agent = Agent::new("orders", &vhost, backend);
+    let agent = Agent::new("orders", &vhost, backend).set("consumer.timeout", "1m");
     Scene::of(vhost, &agent).await
 }
 

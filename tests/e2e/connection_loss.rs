@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use crate::support::admin::Answer;
 use crate::support::backend::Request;
+use crate::support::vhost::Queue;
 use crate::support::wait::eventually;
 use crate::support::{
     Agent, Backend, Broker, Daemon, Direction, Flow, Gate, Message, PrivateNode, Proxy, Publisher,
@@ -46,6 +48,9 @@ impl Scene {
         publish(&mut publisher, 0..BEFORE).await;
         backend.wait_for_in_flight(WORKERS).await;
         vhost.wait_for_queue("orders", "a full window", |q| q.unacked == WINDOW as u64).await;
+        // The agent says so too: what the broker has sent may be on its way still, and be lost there.
+        let is_full = |answer: &Answer| answer.status == 200 && answer.json()["held"] == WINDOW;
+        daemon.admin().wait_for("/agents/orders", "a full window", is_full).await;
         Scene { vhost, proxy, backend, gate, publisher, daemon }
     }
 
@@ -67,7 +72,7 @@ impl Scene {
         self.gate.open();
         publish(&mut self.publisher, BEFORE..BEFORE + AFTER).await;
         arrive(&self.backend, 0..BEFORE + AFTER).await;
-        is_settled(&mut self.publisher, &self.vhost).await;
+        is_settled(&self.daemon, BEFORE + AFTER, &mut self.publisher, &self.vhost).await;
         self.daemon.stop().await;
         let totals = totals(&self.daemon);
         // An ack that was sent and never read is counted, and the message comes again.
@@ -92,10 +97,16 @@ async fn arrive(backend: &Backend, numbers: std::ops::Range<usize>) {
     backend.wait_until("each message", is_all).await;
 }
 
-/// Waits until the queue has nothing left, neither ready nor unsettled.
-async fn is_settled(publisher: &mut Publisher, vhost: &Vhost) {
-    vhost.wait_for_queue("orders", "nothing left", |q| q.ready == 0 && q.unacked == 0).await;
-    assert_eq!(publisher.depth("orders").await.0, 0);
+/// Waits until the agent has delivered `count` messages, and the queue has nothing left, neither
+/// ready nor unsettled: the broker's figures alone may be those of a moment before.
+async fn is_settled(daemon: &Daemon, count: usize, publisher: &mut Publisher, vhost: &Vhost) {
+    let is_delivered = |answer: &Answer| {
+        answer.json()["counts"]["delivered"].as_u64().is_some_and(|seen| seen >= count as u64)
+    };
+    daemon.admin().wait_for("/agents/orders", "all delivered", is_delivered).await;
+    // Of a queue that has just come up the broker has no figures yet, which is not zero.
+    vhost.wait_for_queue("orders", "nothing left", |queue| queue.all["messages"] == 0).await;
+    publisher.wait_for_ready("orders", 0).await;
 }
 
 #[derive(Debug, Default)]
@@ -383,11 +394,12 @@ async fn survives_deletion(vhost: Vhost, kind: &'static str) {
     scene.ended("the broker cancelled the consumer").await;
     scene.gate.open();
     // What the deleted queue held is gone, and none of our doing.
-    scene.vhost.wait_for_consumer("orders").await;
-    assert_eq!(scene.vhost.queue("orders").unwrap().all["type"], kind);
+    let is_there = |queue: &Queue| queue.consumers > 0;
+    let queue = scene.vhost.wait_for_queue("orders", "a consumer", is_there).await;
+    assert_eq!(queue.all["type"], kind);
     publish(&mut scene.publisher, BEFORE..BEFORE + AFTER).await;
     arrive(&scene.backend, BEFORE..BEFORE + AFTER).await;
-    is_settled(&mut scene.publisher, &scene.vhost).await;
+    is_settled(&scene.daemon, AFTER, &mut scene.publisher, &scene.vhost).await;
     scene.daemon.stop().await;
     let totals = totals(&scene.daemon);
     assert_eq!((totals.delivered, totals.abandoned), (AFTER as u64, WINDOW as u64));
@@ -443,7 +455,7 @@ async fn sessions_that_end_again_and_again_lose_nothing_while_messages_flow() {
             if round % 2 == 0 { proxy.reset() } else { proxy.close() }
         }
         arrive(&backend, 0..2000).await;
-        is_settled(&mut publisher, &vhost).await;
+        is_settled(&daemon, 2000, &mut publisher, &vhost).await;
         daemon.stop().await;
         let totals = totals(&daemon);
         assert!(totals.delivered >= 2000, "{totals:?}");

@@ -105,7 +105,10 @@ async fn a_message_without_properties_is_octets() {
 async fn bodies_arrive_unchanged_be_they_empty_binary_or_16_mib() {
     on_every_release(|vhost| async move {
         let backend = Backend::start();
-        let agent = Agent::new("parcels", &vhost, &backend).set("consumer.workers", 1);
+        // One worker, for the order; and time for 16 MiB, wherever this runs.
+        let agent = Agent::new("parcels", &vhost, &backend)
+            .set("consumer.workers", 1)
+            .set("consumer.timeout", "5m");
         let mut scene = Scene::of(vhost, &agent).await;
         let binary: Vec<u8> = (0..=255).cycle().take(1000).collect();
         let large: Vec<u8> = (0..16 << 20).map(|n: u32| n.to_le_bytes()[n as usize % 3]).collect();
@@ -217,7 +220,10 @@ async fn a_low_rate_lets_the_first_message_through_and_keeps_the_others() {
 async fn a_rate_delays_messages_and_loses_none() {
     let vhost = Broker::any().vhost();
     let backend = Backend::start();
-    let agent = Agent::new("parcels", &vhost, &backend).set("consumer.max_rate", 50.0);
+    // One worker: two requests on two connections may be read in any order.
+    let agent = Agent::new("parcels", &vhost, &backend)
+        .set("consumer.max_rate", 50.0)
+        .set("consumer.workers", 1);
     let mut scene = Scene::of(vhost, &agent).await;
     scene.publish(1..=20).await;
     let requests = backend.wait_for(20).await;

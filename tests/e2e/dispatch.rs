@@ -2,6 +2,7 @@
 
 use toml::Value;
 
+use crate::support::admin::Answer;
 use crate::support::backend::Request;
 use crate::support::{Agent, Backend, Broker, Daemon, Gate, Reply, Scene, Vhost};
 
@@ -111,13 +112,20 @@ async fn a_backend_that_is_not_required_may_hang_or_refuse_without_holding_anyth
     });
     let agent = agent(&vhost, &backend, &[("/aside", false), ("/main", true)])
         .backend(&refusing.url(), &[("required", false.into())])
+        .set("consumer.timeout", "5m")
         .set("consumer.workers", 1);
     let mut daemon = Daemon::new();
     daemon.set_main("daemon", toml::toml! { drain_timeout = "1s" });
     let mut scene = Scene::with(daemon, vhost, &agent).await;
     scene.publish(1..=10).await;
     backend.wait_until("all messages", |requests| count(requests, "/main") == 10).await;
-    assert_eq!(backend.in_flight(), 1, "one aside hangs, and no more are sent beside it");
+    backend.wait_until("an aside", |all| count(all, "/aside") > 0).await;
+    backend.wait_for_in_flight(1).await;
+    // A stop waits for so short a time that a reply which is on its way might not be heard.
+    let is_done = |answer: &Answer| answer.json()["counts"]["delivered"] == 10;
+    scene.daemon.admin().wait_for("/agents/parcels", "all delivered", is_done).await;
+    let asides = count(&backend.requests(), "/aside");
+    assert_eq!(asides, 1, "one aside hangs, and no more are sent beside it");
     assert_eq!(scene.lines(&["holding"]), 0);
     scene.end(0).await;
 }
@@ -130,6 +138,8 @@ async fn a_failed_required_backend_does_not_tell_the_others_twice() {
     let mut scene = Scene::of(vhost, &agent).await;
     scene.publish(1..=4).await;
     scene.wait_for_lines(4, &["delivered at last"]).await;
+    // The asides may come last: nobody waits for them.
+    backend.wait_for(16).await;
     for (path, times) in [("/a", 4), ("/b", 8), ("/aside", 4)] {
         assert_eq!(count(&backend.requests(), path), times, "{path}");
     }

@@ -178,7 +178,7 @@ async fn does_what_was_said(vhost: Vhost, agent: &Agent, backend: &Backend, stat
     assert_eq!(attempts_seen(backend), attempts_told(&story), "{story}");
     for step in story["steps"].as_array().unwrap() {
         if let Some(delay) = step["queue"].as_str() {
-            assert!(scene.vhost.queue(delay).is_some(), "no queue {delay}: {story}");
+            scene.vhost.wait_for_queue(delay, "a declaration", |_| true).await;
         }
     }
     scene.end(0).await;

@@ -6,9 +6,19 @@ use crate::support::{Agent, Backend, Broker, Gate, Proxy, Reply, Scene, Vhost, o
 const BEGAN: [&str; 2] = ["ERROR", "backend unwell, holding"];
 const ENDED: [&str; 2] = ["INFO", "backend well again"];
 const CONSUMING: &[&str] = &[r#""consuming""#];
+/// The whole message: the line of a release has these words too.
+const AGAIN: &[&str] = &[r#""consuming again""#];
 
 fn quorum(vhost: &Vhost, backend: &Backend) -> Agent {
     Agent::new("parcels", vhost, backend).set("async/amqp.queue_type", "quorum")
+}
+
+/// The window is kept for so long that a probe comes before its release, though the backend is late
+/// to listen and two probes were refused; and the probe may wait for its reply until after it.
+fn kept_for_long(vhost: &Vhost, backend: &Backend) -> Agent {
+    Agent::new("parcels", vhost, backend)
+        .set("consumer.timeout", "5m")
+        .set("hold.release_after", "10s")
 }
 
 /// Whether a message comes as if nothing had happened to it.
@@ -28,7 +38,10 @@ async fn a_backend_that_refuses_is_waited_for_and_no_message_notices() {
         let (gate, mut backend) = (Gate::new(), Backend::refusing());
         let shut = gate.clone();
         backend.reply_with(move |_| Reply::status(204).after(&shut));
-        let agent = quorum(&vhost, &backend).set("async/amqp.prefetch_count", 5);
+        // However long the probe is without answer, it is the same one.
+        let agent = quorum(&vhost, &backend)
+            .set("async/amqp.prefetch_count", 5)
+            .set("consumer.timeout", "5m");
         let mut scene = Scene::of(vhost, &agent).await;
         scene.publish(1..=8).await;
         scene.daemon.wait_for_log(&BEGAN).await;
@@ -42,6 +55,7 @@ async fn a_backend_that_refuses_is_waited_for_and_no_message_notices() {
         gate.open();
         let requests = backend.wait_for(9).await;
         assert!(requests.iter().all(is_innocent), "{requests:#?}");
+        scene.daemon.wait_for_log(&ENDED).await;
         assert_eq!((scene.lines(&BEGAN), scene.lines(&ENDED)), (1, 1));
         assert_eq!(requests.len(), 9);
         scene.end(0).await;
@@ -58,7 +72,8 @@ async fn a_credential_fault_holds_only_after_a_few_in_a_row() {
     let mut scene = Scene::of(vhost, &agent).await;
     scene.publish(["one"]).await;
     scene.daemon.wait_for_log(&BEGAN).await;
-    assert_eq!(backend.requests().len(), 3);
+    // The probe may have come before the line did; it is answered well, so four would hold nothing.
+    assert!(backend.requests().len() >= 3);
     scene.daemon.wait_for_log(&ENDED).await;
     let requests = backend.requests();
     assert_eq!(requests.len(), 4);
@@ -76,8 +91,10 @@ async fn two_credential_faults_hold_nothing() {
     scene.publish(["one"]).await;
     let requests = backend.wait_for(3).await;
     assert!(requests.iter().all(is_innocent), "{requests:#?}");
+    // Once it has ended the log is whole.
+    scene.daemon.stop().await;
     assert_eq!(scene.lines(&BEGAN), 0);
-    scene.end(0).await;
+    scene.wait_for_depth(0).await;
 }
 
 #[tokio::test]
@@ -105,6 +122,7 @@ async fn a_hold_for_one_backend_does_not_tell_the_other_twice() {
     refusing.listen();
     refusing.wait_for(20).await;
     well.wait_for(20).await;
+    scene.daemon.wait_for_log(&ENDED).await;
     assert_eq!((scene.lines(&BEGAN), scene.lines(&ENDED)), (1, 1));
     scene.end(0).await;
     assert_eq!((well.requests().len(), refusing.requests().len()), (20, 20));
@@ -148,8 +166,8 @@ async fn a_long_hold_gives_the_messages_back_and_asks_without_one() {
         let mut scene = Scene::of(vhost, &agent).await;
         scene.publish(1..=3).await;
         scene.daemon.wait_for_log(&["gave the window back"]).await;
-        scene.wait_for_depth(3).await;
-        assert_eq!(scene.publisher.depth("parcels").await, (3, 0), "no consumer");
+        // And no consumer. Waited for: a quorum queue that is slow to answer is said to be empty.
+        scene.publisher.wait_for_depth("parcels", (3, 0)).await;
         backend.listen();
         let requests = backend.wait_for_in_flight(1).await;
         assert_eq!(requests[0].method, "HEAD");
@@ -157,8 +175,9 @@ async fn a_long_hold_gives_the_messages_back_and_asks_without_one() {
         gate.open();
         let requests = backend.wait_until("all messages", |all| posts(all) == 3).await;
         assert_eq!(requests.len(), 4);
-        scene.daemon.wait_for_log(&["consuming again"]).await;
-        assert_eq!(scene.publisher.depth("parcels").await.1, 1, "a consumer again");
+        scene.daemon.wait_for_log(AGAIN).await;
+        // A consumer again.
+        scene.publisher.wait_for_depth("parcels", (0, 1)).await;
         assert_eq!((scene.lines(&BEGAN), scene.lines(&ENDED)), (1, 1));
         scene.end(0).await;
     })
@@ -189,7 +208,7 @@ async fn a_probe_that_succeeds_after_the_messages_were_given_back_resumes() {
     let (gate, mut backend) = (Gate::new(), Backend::refusing());
     let shut = gate.clone();
     backend.reply_with(move |_| Reply::status(204).after(&shut));
-    let agent = Agent::new("parcels", &vhost, &backend).set("hold.release_after", "3s");
+    let agent = kept_for_long(&vhost, &backend);
     let mut scene = Scene::of(vhost, &agent).await;
     scene.publish(1..=3).await;
     scene.daemon.wait_for_log(&BEGAN).await;
@@ -199,7 +218,7 @@ async fn a_probe_that_succeeds_after_the_messages_were_given_back_resumes() {
     scene.daemon.wait_for_log(&["gave the window back"]).await;
     gate.open();
     backend.wait_until("all messages", |all| posts(all) == 3).await;
-    scene.daemon.wait_for_log(&["consuming again"]).await;
+    scene.daemon.wait_for_log(AGAIN).await;
     scene.end(0).await;
 }
 
@@ -212,7 +231,7 @@ async fn a_probe_that_fails_after_the_messages_were_given_back_gives_its_own_bac
         "POST" => Reply::status(401).after(&shut),
         _ => Reply::status(401),
     });
-    let agent = Agent::new("parcels", &vhost, &backend).set("hold.release_after", "3s");
+    let agent = kept_for_long(&vhost, &backend);
     let mut scene = Scene::of(vhost, &agent).await;
     scene.publish(1..=3).await;
     scene.daemon.wait_for_log(&BEGAN).await;
@@ -221,6 +240,7 @@ async fn a_probe_that_fails_after_the_messages_were_given_back_gives_its_own_bac
     scene.wait_for_depth(2).await;
     gate.open();
     scene.wait_for_depth(3).await;
+    scene.wait_for_lines(2, &BEGAN).await;
     assert_eq!((posts(&backend.requests()), scene.lines(&BEGAN)), (1, 2));
     scene.daemon.wait_for_log(&["backend reachable again: status 401"]).await;
     scene.end(3).await;
@@ -244,6 +264,7 @@ async fn a_backend_that_takes_a_probe_and_is_silent_is_not_well_yet() {
     assert_eq!((requests.len(), scene.lines(&ENDED)), (2, 0));
     gate.open();
     backend.wait_for(6).await;
+    scene.daemon.wait_for_log(&ENDED).await;
     assert_eq!((scene.lines(&BEGAN), scene.lines(&ENDED)), (1, 1));
     scene.end(0).await;
 }
@@ -258,7 +279,8 @@ async fn silence_is_no_answer_to_a_probe_without_a_message() {
         _ => Reply::status(204),
     });
     let agent = Agent::new("parcels", &vhost, &backend)
-        .set("consumer.timeout", "1s")
+        // The second question is answered within this, on a busy machine too.
+        .set("consumer.timeout", "5s")
         .set("hold.release_after", "1s");
     let mut scene = Scene::of(vhost, &agent).await;
     scene.publish(["one"]).await;
@@ -278,7 +300,7 @@ async fn a_probe_that_outlives_its_session_disturbs_no_later_one() {
     backend.reply_with(move |_| Reply::status(204).after(&shut));
     let proxy = Proxy::to(vhost.broker.amqp_port);
     let agent = Agent::between("parcels", &vhost.url_by(proxy.port()), &backend.url())
-        .set("consumer.timeout", "30s")
+        .set("consumer.timeout", "5m")
         .set("hold.release_after", "1s");
     let mut scene = Scene::of(vhost, &agent).await;
     scene.publish(["one"]).await;

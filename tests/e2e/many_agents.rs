@@ -51,8 +51,10 @@ async fn more_agents_than_files_may_be_open_are_warned_of_and_lose_nothing() {
     daemon.stop().await;
     let delivered = bodies(&backend.requests());
     for name in &names {
-        let is_there = publisher.depth(name).await == (1, 0);
-        assert!(is_there || delivered.contains(name), "{name} is lost");
+        // It takes the broker a moment to see that nobody holds it any more.
+        if !delivered.contains(name) {
+            publisher.wait_for_depth(name, (1, 0)).await;
+        }
     }
 }
 
@@ -82,7 +84,8 @@ async fn five_hundred_agents_live_in_one_process_on_a_few_threads() {
     assert_eq!(requests.len(), AGENTS, "none came twice");
     daemon.stop().await;
     for name in &names {
-        assert_eq!(publisher.depth(name).await, (0, 0), "{name}");
+        // A consumer that left may be counted a moment longer.
+        publisher.wait_for_depth(name, (0, 0)).await;
     }
 }
 

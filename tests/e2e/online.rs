@@ -5,6 +5,7 @@ use std::process::Stdio;
 use serde_json::json;
 use tokio::process::Command;
 
+use crate::support::vhost::Queue;
 use crate::support::wait::within;
 use crate::support::{
     Agent, Backend, Broker, Daemon, Message, PrivateNode, Publisher, Reply, Scene, Vhost,
@@ -271,6 +272,9 @@ async fn what_policies_say_is_looked_up() {
         assert_eq!(code, Some(0), "{said}");
         assert!(said.contains("note: the queue is not declared here"), "{said}");
         assert!(!said.contains("warning: "), "{said}");
+        // `check` does not ask for ever, and a quorum queue's policies are told late.
+        let is_told = |queue: &Queue| queue.all.get("effective_policy_definition").is_some();
+        vhost.wait_for_queue("orders", "its policies told", is_told).await;
         let (code, said) = check(&managed(agent, &vhost)).await;
         assert_eq!(code, Some(0), "{said}");
         for finding in [

@@ -12,9 +12,13 @@ use crate::support::{
 async fn a_reload_touches_only_what_differs() {
     let vhost = Broker::any().vhost();
     let (backend, gate) = (Backend::start(), Gate::new());
-    let agents = ["stays", "changes", "leaves"].map(|name| Agent::new(name, &vhost, &backend));
+    // What is in flight stays so for as long as the test takes.
+    let agents = ["stays", "changes", "leaves"]
+        .map(|name| Agent::new(name, &vhost, &backend).set("consumer.timeout", "2m"));
     let mut daemon = Daemon::running(&agents).await;
     for queue in ["stays", "changes", "leaves"] {
+        // Its last line before the reload: one that came late would look like one of the reload.
+        daemon.wait_for_log(&["\"consuming\"", &format!("\"agent\":\"{queue}\"")]).await;
         vhost.wait_for_consumer(queue).await;
     }
     let untouched = connection_of(&vhost, "stays").await;

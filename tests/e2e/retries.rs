@@ -230,7 +230,9 @@ async fn attempts_in_place_keep_the_message_in_the_window() {
     let requests = backend.requests();
     assert_eq!(seen(&requests, "x-amqp-attempt"), [Some("1"), Some("2"), Some("3")]);
     assert_eq!(seen(&requests, "x-amqp-redelivered"), [Some("false"); 3]);
-    assert_eq!(scene.lines(&["not delivered", "kept and tried on"]), 2);
+    let line = ["not delivered", "kept and tried on"];
+    scene.wait_for_lines(2, &line).await;
+    assert_eq!(scene.lines(&line), 2);
     assert!(scene.vhost.queue("parcels.retry.100ms").is_none());
     scene.end(0).await;
 }

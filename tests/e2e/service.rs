@@ -24,6 +24,7 @@ async fn systemd_is_told_of_start_reload_and_stop_in_order() {
     daemon.reload().await;
     daemon.reload().await;
     daemon.stop().await;
+    daemon.notifications().wait_for(before, &["STOPPING=1"]).await;
     let lines = daemon.notifications().lines();
     assert!(lines[0].starts_with("READY=1 STATUS="), "{lines:#?}");
     assert!(lines[1..before].iter().all(|line| line.starts_with("STATUS=")), "{lines:#?}");

@@ -5,6 +5,7 @@ use std::process::{Output, Stdio};
 use serde_json::Value;
 use tokio::process::Command;
 
+use crate::support::admin::Answer;
 use crate::support::terminal::Terminal;
 use crate::support::wait::{eventually, within};
 use crate::support::{Agent, Backend, Broker, Daemon, Message, Scene};
@@ -35,7 +36,11 @@ async fn status_shows_each_agent_and_its_code_tells_whether_all_are_well() {
     daemon.write(&Agent::new("parcels", &vhost, &unwell));
     let mut scene = Scene::with(daemon, vhost, &agent).await;
     scene.publish(1..=3).await;
-    well.wait_for(3).await;
+    let counted = |answer: &Answer| {
+        let agent = answer.json();
+        agent["counts"]["delivered"] == 3 && agent["in_flight"] == 0
+    };
+    scene.daemon.admin().wait_for("/agents/orders", "three that are delivered", counted).await;
     scene.daemon.admin().wait_for_state("parcels", "consuming").await;
     let (code, out, err) = ask(&scene.daemon, &["status"]).await;
     assert_eq!((code, err.as_str()), (0, ""), "{out}");
@@ -148,14 +153,25 @@ async fn pause_resume_and_reload_say_what_came_of_it() {
     for agent in ["orders", "parcels"] {
         admin.wait_for_state(agent, "consuming").await;
     }
+    // Twice is once; the first may be answered before the agent has heard of it.
+    let (code, out, err) = ask(&daemon, &["pause", "orders"]).await;
+    assert_eq!(code, 0, "{out}{err}");
+    admin.wait_for_state("orders", "paused").await;
     let (code, out, err) = ask(&daemon, &["pause", "orders"]).await;
     assert_eq!((code, out.as_str()), (0, "orders: paused, nothing is in flight\n"), "{err}");
     let (code, out, _) = ask(&daemon, &["status"]).await;
     assert_eq!(code, 0, "a pause is as a person wants it");
     assert!(out.ends_with("orders is paused by a person: amqp-agentd resume orders\n"), "{out}");
+    let (code, out, err) = ask(&daemon, &["resume", "orders"]).await;
+    assert_eq!(code, 0, "{out}{err}");
+    admin.wait_for_state("orders", "consuming").await;
     let (code, out, err) = ask(&daemon, &["resume", "nobody", "orders"]).await;
     assert_eq!((code, out.as_str()), (64, "orders: consuming\n"));
     assert_eq!(err, "no agent `nobody`; there are: orders, parcels\n");
+    ask(&daemon, &["pause", "--all"]).await;
+    for agent in ["orders", "parcels"] {
+        admin.wait_for_state(agent, "paused").await;
+    }
     let (_, out, _) = ask(&daemon, &["pause", "--all"]).await;
     assert_eq!(out.lines().filter(|line| line.contains(": paused")).count(), 2, "{out}");
     let (_, out, _) = ask(&daemon, &["resume", "--all", "--json"]).await;

@@ -31,14 +31,15 @@ async fn a_drain_finishes_what_is_in_flight_and_gives_back_the_rest_uncounted() 
             assert_eq!(backend.in_flight(), 2);
             gate.open();
             assert_eq!(daemon.wait_for_exit().await.code(), Some(0));
-            assert_eq!(publisher.depth(&queue).await, (18, 0));
+            // A quorum queue counts a consumer on until it has taken in the last acks.
+            publisher.wait_for_depth(&queue, (18, 0)).await;
             assert_eq!(backend.requests().len(), 2);
             assert_uncounted(&vhost, &queue, 18);
 
             daemon.start().await;
             wait_for_all(&backend, 20).await;
             daemon.stop().await;
-            assert_eq!(publisher.depth(&queue).await, (0, 0));
+            publisher.wait_for_depth(&queue, (0, 0)).await;
             assert_eq!(backend.requests().len(), 20, "none came twice");
         }
     })

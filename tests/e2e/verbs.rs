@@ -34,9 +34,10 @@ async fn an_outage_and_five_stops_cost_nothing_of_a_delivery_limit_and_a_crash_c
         backend.listen();
         // A probe without a message hangs like everything else; a new session asks with a message.
         for _ in 0..5 {
-            let before = backend.requests().len();
             scene.daemon.stop().await;
             scene.wait_for_depth(5).await;
+            // Of the daemon that is gone nothing comes any more.
+            let before = backend.wait_for_in_flight(0).await.len();
             scene.daemon.start().await;
             backend
                 .wait_until("a message in flight", |all| {
@@ -46,8 +47,10 @@ async fn an_outage_and_five_stops_cost_nothing_of_a_delivery_limit_and_a_crash_c
         }
         assert!(counted(&backend, 0).iter().all(|count| *count == 0), "{:?}", counted(&backend, 0));
         scene.wait_for_depth(0).await;
+        // Each has been sent: none may come after the kill, and look like one of afterwards.
+        backend.wait_for_in_flight(5).await;
         scene.daemon.kill().await;
-        let before = backend.requests().len();
+        let before = backend.wait_for_in_flight(0).await.len();
         backend.reply_with(|_| Reply::status(204));
         scene.daemon.start().await;
         backend.wait_until("all messages", |all| all.len() >= before + 5).await;

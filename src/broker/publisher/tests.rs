@@ -2,12 +2,15 @@
 
 use std::cell::Cell;
 use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::LocalSet;
+use tracing::Dispatch;
+use tracing::subscriber::NoSubscriber;
 
 use super::*;
 use crate::broker::properties::PropertiesBuilder;
@@ -96,6 +99,10 @@ struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
     fn start() -> (Self, tracing::subscriber::DefaultGuard) {
+        // As long as there is one dispatcher in all, `tracing` asks only the thread that comes to a
+        // line first whether it is heard, and that of another test would say no for this one too.
+        static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::new()));
+        LazyLock::force(&SECOND);
         let log = Self::default();
         let writer = log.clone();
         let subscriber =
@@ -340,6 +347,11 @@ async fn a_broker_that_cannot_be_reached_is_tried_again_only_after_a_wait() {
                 counted.set(counted.get() + 1);
             }
         });
+        // Time stands still, however long this takes: while something blocks, a clock that is
+        // stopped does not run ahead.
+        let (go_on, blocks) = std::sync::mpsc::channel::<()>();
+        let still = tokio::task::spawn_blocking(move || blocks.recv());
+        tokio::time::pause();
         let publisher = publishers.get(&brokers, "orders");
         let first = publisher.publish(copy("1")).await;
         assert!(matches!(first, Err(NotSafe::Ended(Ended::Unreachable(_)))), "{first:?}");
@@ -349,9 +361,10 @@ async fn a_broker_that_cannot_be_reached_is_tried_again_only_after_a_wait() {
         }
         assert_eq!(publishers.get(&brokers, "others").publish(copy("3")).await, first);
         assert_eq!(connections.get(), tried);
-        tokio::time::pause();
         tokio::time::advance(Duration::from_secs(2)).await;
         tokio::time::resume();
+        drop(go_on);
+        still.await.unwrap().unwrap_err();
         assert_eq!(publisher.publish(copy("4")).await, first);
         assert!(connections.get() > tried);
     };
@@ -362,9 +375,12 @@ async fn a_broker_that_cannot_be_reached_is_tried_again_only_after_a_wait() {
 async fn the_first_broker_that_takes_it_has_the_connection() {
     let test = async {
         let mut publishers = Publishers::default();
-        let (dead, mut brokers) = broker().await;
-        drop(dead);
+        // Nobody listens there, and nobody else is given the port.
+        let dead = TcpSocket::new_v4().unwrap();
+        dead.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
         let (listener, living) = broker().await;
+        let mut brokers = living.clone();
+        brokers[0].port = dead.local_addr().unwrap().port();
         brokers.extend(living);
         let publisher = publishers.get(&brokers, "orders");
         let told = start(&publisher, copy("1"));

@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::sleep;
 use toml::Table;
 
 use super::admin::Admin;
@@ -26,6 +28,7 @@ pub struct Daemon {
     notify: Notify,
     child: Option<Child>,
     readers: JoinSet<()>,
+    stutter: Option<AbortHandle>,
 }
 
 impl Daemon {
@@ -43,6 +46,7 @@ impl Daemon {
             log: Log::default(),
             child: None,
             readers: JoinSet::new(),
+            stutter: None,
         };
         let mut log = Table::new();
         log.insert("format".to_owned(), "json".into());
@@ -159,6 +163,7 @@ impl Daemon {
         let mut child = command.kill_on_drop(true).spawn().expect("the daemon was built");
         self.readers.spawn(self.log.clone().read(child.stdout.take().unwrap()));
         self.readers.spawn(self.log.clone().read(child.stderr.take().unwrap()));
+        self.stutter = stutter(child.id().unwrap()).map(|stutter| self.readers.spawn(stutter));
         self.child = Some(child);
     }
 
@@ -173,6 +178,10 @@ impl Daemon {
 
     /// Sends a signal by its name without `SIG`.
     pub fn signal(&self, name: &str) {
+        // Who stops it himself wants it to stay so.
+        if let (Some(stutter), "STOP") = (&self.stutter, name) {
+            stutter.abort();
+        }
         let pid = self.pid().to_string();
         let status = std::process::Command::new("kill").args(["-s", name, &pid]).status().unwrap();
         assert!(status.success(), "cannot send {name} to the daemon");
@@ -227,6 +236,28 @@ impl Daemon {
     pub fn notifications(&self) -> &Log {
         &self.notify.messages
     }
+}
+
+/// `AMQP_AGENTD_TEST_STUTTER` (milliseconds) stops the daemon again and again, each time for up to
+/// that long, as a busy machine does: what a test takes for simultaneous then is not.
+fn stutter(pid: u32) -> Option<impl Future<Output = ()> + Send> {
+    let longest: u64 = std::env::var("AMQP_AGENTD_TEST_STUTTER").ok()?.parse().unwrap();
+    Some(async move {
+        let send = |name: &'static str| {
+            let status = std::process::Command::new("kill")
+                .args(["-s", name, &pid.to_string()])
+                .stderr(Stdio::null())
+                .status();
+            status.unwrap().success()
+        };
+        while send("STOP") {
+            sleep(Duration::from_millis(fastrand::u64(..=longest))).await;
+            if !send("CONT") {
+                return;
+            }
+            sleep(Duration::from_millis(fastrand::u64(..=longest))).await;
+        }
+    })
 }
 
 impl Drop for Daemon {

@@ -1,7 +1,14 @@
 //! What the daemon writes, line by line, as it comes.
+//!
+//! `AMQP_AGENTD_TEST_LATE_LOG` (milliseconds) holds each line back for that long, as a pipe to a
+//! busy reader may at any time: a test that looks for a line once, in place of waiting for it, then
+//! fails each time and not once in a thousand runs.
+
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
 
 use super::wait::DEADLINE;
 
@@ -13,9 +20,23 @@ impl Log {
     /// Takes lines from `stream` until it ends.
     pub async fn read(self, stream: impl AsyncRead + Unpin) {
         let mut lines = BufReader::new(stream).split(b'\n');
-        while let Ok(Some(line)) = lines.next_segment().await {
-            self.add(String::from_utf8_lossy(&line).into_owned());
-        }
+        let late = std::env::var("AMQP_AGENTD_TEST_LATE_LOG").map_or(0, |ms| ms.parse().unwrap());
+        let late = Duration::from_millis(late);
+        let (sender, mut come) = mpsc::channel(1000);
+        let read = async move {
+            while let Ok(Some(line)) = lines.next_segment().await {
+                sender.send((Instant::now() + late, line)).await.unwrap();
+            }
+        };
+        let add = async {
+            while let Some((at, line)) = come.recv().await {
+                if !late.is_zero() {
+                    sleep_until(at).await;
+                }
+                self.add(String::from_utf8_lossy(&line).into_owned());
+            }
+        };
+        tokio::join!(read, add);
     }
 
     /// Adds a line.
