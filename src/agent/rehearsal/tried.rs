@@ -98,6 +98,10 @@ impl Play<'_> {
         self.shared.probe_over(None);
         let said = self.said(&report);
         self.say(Event::Asked(said));
+        let is_unwell = self.hold.is_open(target) || self.shared.is_down(target, self.now);
+        if is_unwell && self.replies.repeat() {
+            self.end(Ending::Never(Endless::Held));
+        }
         true
     }
 

@@ -209,6 +209,15 @@ fn a_long_story_is_cut_in_the_middle_and_whole_for_programs() {
     assert_eq!(json["ending"]["reason"], "attempts");
 }
 
+/// The last of the replies comes when the message was given back already.
+#[test]
+fn a_hold_that_no_later_reply_ends_is_told_as_one_without_end() {
+    let agent = definition("orders");
+    let story = rehearsed(&agent, &["refused", "401", "429", "timeout"], Some(297));
+    assert_eq!(story.ending, Ending::Never(Endless::Held));
+    assert!(story.steps.len() < 20, "{:#?}", story.steps);
+}
+
 /// An agent drawn from what a file may say.
 fn agents() -> impl Strategy<Value = AgentDefinition> {
     let strategies = [
