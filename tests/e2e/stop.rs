@@ -218,6 +218,8 @@ async fn after_a_kill_in_mid_flight_every_message_reaches_the_backend() {
         daemon.start().await;
         // The broker's own figures may be from before the kill.
         wait_for_all(&backend, 50).await;
+        // What was not among the ten that were answered comes after the kill.
+        backend.wait_for(before + 40).await;
         vhost.wait_until_empty("orders", 50).await;
         let after = bodies(&backend.requests()[before..]);
         assert!(after.len() >= 40, "only ten were answered before: {after:?}");
